@@ -28,7 +28,7 @@ TITLES: Mapping[str, str] = {
     "index": "Documentation",
     "programs": "Webhooks and the event stream",
     "front-end": "A shop front end",
-    "staff": "Orders in the hands of staff",
+    "staff": "Staff actions on orders",
     "rest": "REST interface",
     "events": "Events",
 }
@@ -42,7 +42,7 @@ zerocart manages the orders of a shop. Programs call its REST interface, and lea
 |---|---|
 | learn what happens in the shop, by webhooks or by a stream | [Webhooks and the event stream](programs.md) |
 | build the pages of a shop | [A shop front end](front-end.md) |
-| work on orders: hold, edit, refund; see who changed what | [Orders in the hands of staff](staff.md) |
+| work on orders: hold, edit, refund; see who changed what | [Staff actions on orders](staff.md) |
 | look up a request, a field or an answer | [REST interface](rest.md) |
 | look up an event and its fields | [Events](events.md) |
 
@@ -53,7 +53,7 @@ The examples on these pages call `localhost:8080`, where a local cluster is: wri
 
 ## The first request
 
-Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, Make a client), or with
+Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, “New program …”), or with
 `POST /clients`. Then get a token, which holds for 15 minutes, and send it with each request:
 
 ```

@@ -78,7 +78,7 @@ def _service(name: str) -> Service:
 
 def routes_of(service: Service) -> list[APIRoute]:
     """The routes of a service."""
-    return [route for route in service.rest().state.routes if isinstance(route, APIRoute)]
+    return [route for route in service.rest().routes if isinstance(route, APIRoute)]
 
 
 def document_of(name: str, service: Service) -> Document:

@@ -1,7 +1,7 @@
 """Writes the pages of the documentation site into build/docs, from which mkdocs builds build/site (`make docs`).
 
 The pages are those of docs/, the documents at the top of the repository, and a generated reference: one page for each
-room of the kit, one for the contracts, and the REST interface from the OpenAPI document.
+package of the kit, one for the contracts, and the REST interface from the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PAGES", "TOP", "pages", "write"]
+__all__ = ["PAGES", "TOP", "kit_packages", "pages", "write"]
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "docs"
@@ -28,7 +28,7 @@ TOP = {
 METHODS = ("get", "post", "put", "patch", "delete")
 FIELDS = "\n    options:\n      show_if_no_docstring: true\n"
 """Options that also show fields without a docstring, because the names of a contract's fields explain them."""
-LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)")
+LINK = re.compile(r"(!?\[([^\]]*)\]\()([^)#\s]+)([^)]*\))")
 
 Document = Mapping[str, Any]
 
@@ -38,8 +38,8 @@ def pages() -> Iterator[tuple[str, str]]:
     for source, target in TOP.items():
         yield target, moved((ROOT / source).read_text(), source)
     yield "reference/contracts.md", reference("Contracts", "services.contracts", FIELDS)
-    for room in rooms():
-        yield f"reference/kit/{room}.md", reference(f"Kit: {room}", f"services.kit.{room}")
+    for name in kit_packages():
+        yield f"reference/kit/{name}.md", reference(f"Kit: {name}", f"services.kit.{name}")
     yield "reference/rest.md", "\n".join(rest(json.loads((ROOT / "docker" / "edge" / "openapi.json").read_text())))
 
 
@@ -57,13 +57,18 @@ def write(target: Path = PAGES) -> None:
 
 
 def moved(text: str, source: str) -> str:
-    """`text` of the page at `source` in the repository, with its links changed to the paths of the site."""
+    """`text` of the page at `source` in the repository, with its links changed to the paths of the site.
+
+    A link to a file that the site does not have, such as code, becomes its text.
+    """
 
     def one(found: re.Match[str]) -> str:
-        if "://" in found[2]:
+        if "://" in found[3]:
             return found[0]
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[2]))
-        return found[1] + posixpath.relpath(within(path), posixpath.dirname(within(source)))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[3]))
+        if path not in TOP and not path.startswith("docs/"):
+            return found[2]
+        return found[1] + posixpath.relpath(within(path), posixpath.dirname(within(source))) + found[4]
 
     return LINK.sub(one, text)
 
@@ -73,7 +78,7 @@ def within(path: str) -> str:
     return TOP.get(path, path.removeprefix("docs/"))
 
 
-def rooms() -> list[str]:
+def kit_packages() -> list[str]:
     """The packages of the kit, and its modules outside of packages."""
     kit = ROOT / "services" / "kit"
     return sorted(path.stem for path in kit.iterdir() if (path / "__init__.py").exists() or _is_module(path))

@@ -29,9 +29,10 @@ from services.kit.config.secrets import Secrets
 from services.kit.config.settings import archive_days
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.archiver import Archiver, Finished, check, restore
+from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import configure
-from services.operations.counts import Counts
+from services.operations.counting import count
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -91,11 +92,11 @@ async def archive(plan: Plan, now: datetime) -> int:
 
 
 async def _count(owner_dsn: str) -> None:
-    counts = Counts(owner_dsn, "")
+    store = Connections(owner_dsn, "operations", connections_max=1)
     try:
-        await counts.count()
+        await count(store.fetch)
     finally:
-        await counts.close()
+        await store.close()
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ def _export_spans(service: str) -> None:
 
 def _check_rates() -> None:
     if rates := os.environ.get("ZEROCART_RATES"):
-        from services.kit.config.settings import texts
+        from services.kit.config.variables import texts
         from services.rates import require_known
 
         require_known(texts("ZEROCART_RATES", rates))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Generator
+import sys
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +25,8 @@ from tools.knative_local.postgres import PostgresServer
 # speed is measured in tests/bench, never asserted: on a busy machine an example may take any time
 settings.register_profile("zerocart", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("zerocart")
+# before each request to an application httpx imports it; as it is not installed, all folders would be searched each time
+cast("dict[str, Any]", sys.modules).setdefault("sniffio", None)
 
 PARTITIONS = 6
 IN_CONTAINERS = os.environ.get("ZEROCART_TEST_SERVERS") == "containers"
@@ -104,7 +107,7 @@ def postgres_server() -> Generator[Server]:
             yield server
         return
     # no test of this server pulls the plug, and dropping a database waits for the disk more than a second
-    settings = {"fsync": "off", "max_wal_size": "256MB", "max_prepared_transactions": "10"}
+    settings = {"fsync": "off", "max_wal_size": "256MB", "max_prepared_transactions": "10", "scram_iterations": "1"}
     with server_folder() as folder:
         server = PostgresServer(folder, settings)
         server.start()
@@ -154,15 +157,27 @@ async def _migrated(server: Server, name: str) -> None:
     await migrate_read(server.dsn(f"{name}_read"), PASSWORDS)
 
 
+@pytest.fixture(scope="session")
+def as_owner(postgres_server: Server) -> Generator[Callable[[str], object]]:
+    """Executes a statement on one connection and event loop for all tests, because each test has a loop of its own."""
+    import asyncpg
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        connection = runner.run(asyncpg.connect(postgres_server.dsn()))
+        yield lambda statement: runner.run(connection.execute(statement))
+        runner.run(connection.close())
+
+
 @pytest.fixture
-async def database(postgres_server: Server, template: str) -> AsyncGenerator[Database]:
+def database(postgres_server: Server, template: str, as_owner: Callable[[str], object]) -> Generator[Database]:
     name = f"test_{next(_numbers)}"
     both = ("", "_read")
-    # FILE_COPY takes two thirds of the processor time of WAL_LOG (tests make 3,000 databases)
-    copies = (f'CREATE DATABASE "{name}{each}" TEMPLATE "{template}{each}" STRATEGY FILE_COPY' for each in both)
-    await execute(postgres_server.dsn(), *copies)
+    for each in both:
+        # FILE_COPY takes two thirds of the processor time of WAL_LOG (tests make 3,000 databases)
+        as_owner(f'CREATE DATABASE "{name}{each}" TEMPLATE "{template}{each}" STRATEGY FILE_COPY')
     yield Database(postgres_server, name)
-    await execute(postgres_server.dsn(), *(f'DROP DATABASE "{name}{each}" WITH (FORCE)' for each in both))
+    for each in both:
+        as_owner(f'DROP DATABASE "{name}{each}" WITH (FORCE)')
 
 
 @dataclass(frozen=True)

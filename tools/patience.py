@@ -11,7 +11,7 @@ TELL_SECONDS = 10.0
 
 
 class Patience:
-    """Ends when what is seen has stood still for `seconds_max`; meanwhile `tell` gets a line now and then."""
+    """Lasts until an observed value has not changed for `seconds_max`; meanwhile `tell` gets a line now and then."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Patience:
         self._seen: object = None
 
     def is_over(self, seen: object) -> bool:
-        """Whether `seen` is what it was for too long."""
+        """Whether `seen` has not changed for too long."""
         now = self._now()
         if seen != self._seen:
             self._seen, self._moved = seen, now

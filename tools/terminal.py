@@ -28,22 +28,26 @@ def bold(text: str) -> str:
 
 
 def green(text: str) -> str:
-    """For what is as it should be."""
+    """Green: a check that passed."""
     return _styled(text, 32)
 
 
 def yellow(text: str) -> str:
-    """For what somebody should look at."""
+    """Yellow: something that an operator should look at."""
     return _styled(text, 33)
 
 
 def red(text: str) -> str:
-    """For what is broken."""
+    """Red: something that is broken."""
     return _styled(text, 31)
 
 
 def fit(line: str) -> str:
-    """The line cut to the width of the terminal; whole where there is none. Colours are added after it."""
+    """The line cut to the width of the terminal; whole where there is none. Colours are added after it.
+
+    It shows events and messages of others, so a control character, which would command the terminal, is shown as `�`.
+    """
+    line = line if line.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in line)
     if not sys.stdout.isatty():
         return line
     width = shutil.get_terminal_size().columns

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
-from services.kit.service.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
+from services.kit.service.service import Routers, Service
 
 __all__ = ["create_app"]
 
@@ -23,7 +16,7 @@ def create_app(host: Host | None = None) -> Service:
     """The catalogue on `host`; without one, on a host that the environment describes."""
     host = host or Host.connect("catalogue")
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.catalogue import api, imports_api
 
         return (imports_api.routes, api.routes)

@@ -33,7 +33,7 @@ class Given:
     def refuse(self, place: str, detail: str) -> None:
         """Refuse the product, unless it is refused already."""
         self.problem = self.problem or Invalid(
-            "invalid", "some fields are not valid: `errors` names them", (FieldError(place, "invalid", detail),)
+            "invalid", "Some fields are not valid: `errors` names them.", (FieldError(place, "invalid", detail),)
         )
 
 

@@ -24,11 +24,11 @@ from services.kit.eventstore.port import Position
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import Handler, UnmarkedCause, not_valid
 from services.kit.rest.problems import described, status_of
-from services.kit.rest.routes import CSV, JSON, TableRequest, refuse_odd_texts, table_router
+from services.kit.rest.routes import CSV, JSON, TableRequest, json_router, refuse_odd_texts
 
 __all__ = ["BATCH_PRODUCTS_MAX", "routes"]
 
-routes = table_router()
+routes = json_router(TableRequest)
 
 BATCH_PRODUCTS_MAX = 1_000
 SKU_CHARS_MAX = 64
@@ -52,9 +52,7 @@ BODY: dict[str, Any] = {
 }
 OnlyNew = Annotated[
     bool,
-    Query(
-        description="Leaves products alone that the catalogue has, or had before they were withdrawn.", examples=[True]
-    ),
+    Query(description="Adds only products that the catalogue does not have and never had.", examples=[True]),
 ]
 
 
@@ -66,8 +64,8 @@ async def import_products(
 
     Defines each product as PUT does, or refuses it on its own: `refused` names the lines of these products with the
     reasons. JSON is an array of products, each with its `sku`. CSV has a header with the columns; a further line with
-    the same `sku` adds a price to the product. It can be repeated without an Idempotency-Key: a product that is so
-    already counts as unchanged.
+    the same `sku` adds a price to the product. It can be repeated without an Idempotency-Key: a product that is the
+    same in the catalogue counts as unchanged.
     """
     assert isinstance(request, TableRequest)
     given = products_in(await request.body()) if request.is_csv else _in_json(await request.json())

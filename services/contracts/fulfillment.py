@@ -6,8 +6,16 @@ The requests that a run sends are declared in the modules of the services that h
 
 from typing import ClassVar
 
-from services.contracts.orders import Address, CapturePolicy, PaymentMethod, PricedFields, Priority
-from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
+from services.contracts.orders import (
+    Address,
+    CapturePolicy,
+    ContactFields,
+    PaymentMethod,
+    PricedFields,
+    Priority,
+    RecipientFields,
+)
+from services.kit.domain.message import Instant, Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -43,29 +51,22 @@ class WantedItem(Value):
     quantity: int
 
 
-class RunStarted(saga.RunStarted, PricedFields):
+class RunStarted(RecipientFields, saga.RunStarted, PricedFields):
     """Fulfillment of the order began; the fields are the facts from which a run makes its requests."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
     number: str | None = None
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
-    shipping_address: Address
     payment_method: PaymentMethod
     priority: Priority = "standard"
     capture: CapturePolicy | None = None
 
 
-class RunAmended(saga.RunAmended):
+class RunAmended(saga.RunAmended, ContactFields):
     """The order changed; an absent field did not change. The total changes by edits, after the fulfillment."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.amended.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
     total: Money | None = None
 

@@ -104,16 +104,21 @@ class InventoryReleased(saga.StepReply):
 # Reservations
 
 
-class ReservationCommitted(Message):
+class ReservationMessage(Message):
+    """An event about the reservation of one order."""
+
+    key: ClassVar[str] = "order_id"
+    order_id: str
+
+
+class ReservationCommitted(ReservationMessage):
     """Inventory subtracted the reserved items from the quantity on hand, because they are shipped."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.committed.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     items: tuple[ReservedItem, ...]
 
 
-class ReservationRestocked(Message):
+class ReservationRestocked(ReservationMessage):
     """Inventory added `items` to the quantity on hand, because staff took them back with a refund.
 
     `returned` has the units that staff took back until now. Those that inventory has not subtracted from the quantity
@@ -121,14 +126,12 @@ class ReservationRestocked(Message):
     """
 
     type: ClassVar[str] = "zerocart.inventory.reservation.restocked.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     refund_id: str | None = None
     items: tuple[ReservedItem, ...]
     returned: tuple[ReservedItem, ...]
 
 
-class ReservationExtended(Message):
+class ReservationExtended(ReservationMessage):
     """Inventory subtracted `items` from the quantity on hand for an edit of the order, which has `units` after it.
 
     `gives_back` are the items that return to the stock when the edit is carried out. `surcharge` is what payments has
@@ -136,8 +139,6 @@ class ReservationExtended(Message):
     """
 
     type: ClassVar[str] = "zerocart.inventory.reservation.extended.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     edit_id: str
     items: tuple[ReservedItem, ...]
     gives_back: tuple[ReservedItem, ...]
@@ -145,34 +146,28 @@ class ReservationExtended(Message):
     surcharge: Money | None = None
 
 
-class ReservationNotExtended(Message):
+class ReservationNotExtended(ReservationMessage):
     """Inventory could not take the goods that an edit adds; nothing changed."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.not_extended.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     edit_id: str
     error_code: str
     error: str
 
 
-class ReservationReduced(Message):
+class ReservationReduced(ReservationMessage):
     """Inventory added `items` to the quantity on hand, because an edit was carried out, or refused (`undone`)."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.reduced.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     edit_id: str
     items: tuple[ReservedItem, ...]
     undone: bool = False
 
 
-class ReservationExpired(Message):
+class ReservationExpired(ReservationMessage):
     """Inventory released the items, because the reservation was neither committed nor released in time."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.expired.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     items: tuple[ReservedItem, ...]
 
 

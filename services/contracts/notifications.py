@@ -3,8 +3,8 @@
 from typing import ClassVar, Literal
 
 from services.contracts.fulfillment import PERSON_IN
-from services.contracts.orders import PricedFields
-from services.kit.domain.message import Message, Money, Personal
+from services.contracts.orders import ContactFields, PricedFields
+from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "CancellationSent",
     "ConfirmationSend",
     "ConfirmationSent",
+    "EndpointMailSent",
     "MailFailed",
     "OrderMailSent",
     "OrderNoticeSent",
@@ -22,26 +23,20 @@ __all__ = [
 # Requests of the saga
 
 
-class ConfirmationSend(saga.StepRequest, PricedFields):
+class ConfirmationSend(saga.StepRequest, PricedFields, ContactFields):
     """Request to mail the customer that the order is confirmed."""
 
     type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
     number: str | None = None
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
 
 
-class CancellationSend(saga.StepRequest):
+class CancellationSend(saga.StepRequest, ContactFields):
     """Request to mail the customer that the confirmed order is cancelled."""
 
     type: ClassVar[str] = "zerocart.fulfillment.cancellation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
     number: str | None = None
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
     total: Money
 
 
@@ -112,5 +107,19 @@ class UserNoticeSent(Message):
     key: ClassVar[str] = "user_id"
     user_id: str
     template: str
+    notice_id: str
+    mailed: bool
+
+
+class EndpointMailSent(Message):
+    """Notifications handled the news that a webhook endpoint was switched off.
+
+    `mailed` is false if the endpoint has no contact, or the mail server refused the address. `notice_id` is the version
+    of the event that says so.
+    """
+
+    type: ClassVar[str] = "zerocart.notifications.endpoint_mail.sent.v1"
+    key: ClassVar[str] = "endpoint_id"
+    endpoint_id: str
     notice_id: str
     mailed: bool

@@ -1,14 +1,24 @@
 """The events of orders: the life of an order as its customer sees it.
 
-A `...Fields` class declares fields that a REST request contains and that the events repeat unchanged.
-`services.orders.bodies` derives the request bodies from it, so a new field is declared once, here. Its type must read
-every event that was ever stored; a body may declare a narrower type for new requests.
+The fields that REST requests and events share are declared in `order_fields`, and lines and amounts in `order_lines`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import Field, StringConstraints
-
+from services.contracts.order_fields import (
+    Address,
+    AmendedFields,
+    CapturePolicy,
+    ContactFields,
+    ImportedFields,
+    ImportedStatus,
+    OrderFields,
+    PaymentMethod,
+    PlacedFields,
+    Priority,
+    RecipientFields,
+    Tags,
+)
 from services.contracts.order_lines import (
     ORDER_LINES_MAX,
     Amount,
@@ -18,13 +28,12 @@ from services.contracts.order_lines import (
     Percent,
     PricedFields,
     ProductChange,
-    Text,
 )
-from services.kit.domain.message import Instant, Message, Metadata, Money, Personal, Sku, Value
+from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
-    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
+    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "ContactFields", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
     "OrderDraftUpdated", "OrderDrafted", "OrderEditDue", "OrderEditOverdue", "OrderEditPlanned",
@@ -40,92 +49,6 @@ __all__ = [
 
 LINK_DAYS = 30
 """How long a link in a mail lets somebody without an account read an order."""
-
-Priority = Literal["standard", "express"]
-Tags = Annotated[
-    tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
-]
-CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
-"""When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
-ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
-
-
-class Address(Value):
-    """The address of a parcel; `country` is an ISO 3166-1 alpha-2 code."""
-
-    name: Personal[Text]
-    line1: Personal[Text]
-    line2: Personal[Text] | None = None
-    city: Personal[Text]
-    region: Personal[Text] | None = None
-    postal_code: Personal[Annotated[str, StringConstraints(max_length=20)]] | None = None
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
-
-
-class PaymentMethod(Value):
-    """A token of the payment provider, which holds the card number: zerocart never receives it."""
-
-    kind: Literal["card"] = "card"
-    token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,128}$")]
-
-
-class RecipientFields(Value):
-    """The customer, and the addresses of the parcel and of the mails; `customer_id` is None for a guest."""
-
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
-    shipping_address: Address
-
-
-class OrderFields(RecipientFields):
-    """The recipient of an order, the wishes of the customer, and what other programs say about it."""
-
-    billing_address: Address | None = None
-    purchase_order_number: Personal[Text] | None = None
-    shipping_method: Text | None = None
-    priority: Priority = "standard"
-    notes: Personal[str] | None = None
-    tags: Tags = ()
-    metadata: Personal[Metadata] | None = None
-
-
-class PlacedFields(OrderFields):
-    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system.
-
-    `capture` says when the money is taken; without it the shop's setting applies.
-    """
-
-    payment_method: PaymentMethod
-    placed_at: Instant | None = None
-    capture: CapturePolicy | None = None
-
-
-class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled.
-
-    `refunded` is the part of the total that the customer has back.
-    """
-
-    number: str
-    placed_at: Instant
-    status: ImportedStatus
-    tracking_number: str | None = None
-    reason: str | None = None
-    refunded: Money | None = None
-
-
-class AmendedFields(Value):
-    """The fields that a customer can change before the order is final; None leaves a field as it is."""
-
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
-    shipping_address: Address | None = None
-    billing_address: Address | None = None
-    purchase_order_number: Personal[Text] | None = None
-    notes: Personal[str] | None = None
-    tags: Tags | None = None
-    metadata: Personal[Metadata] | None = None
 
 
 class OrderMessage(Message):
@@ -174,14 +97,11 @@ class OrderCreated(OrderContent):
     held: bool = False
 
 
-class OrderAcknowledged(OrderMessage, PricedFields):
+class OrderAcknowledged(OrderMessage, PricedFields, ContactFields):
     """The shop tells the customer by mail that it has the order; appended only if the shop wants this mail."""
 
     type: ClassVar[str] = "zerocart.orders.order.acknowledged.v1"
     number: str | None = None
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
 
 
 class OrderImported(OrderDetails, ImportedFields):
@@ -249,14 +169,9 @@ class OrderEdited(OrderMessage, PricedFields):
     difference: Money
 
 
-class OrderEditRequested(OrderMessage, PricedFields):
-    """Staff asked for an edit of a confirmed order, which would then have these lines and amounts.
+class OrderEditContent(OrderMessage, PricedFields):
+    """An edit, after which the order would have these lines and amounts, and `units` in all."""
 
-    inventory takes the goods that are added, payments charges what is added to the total, and then shipping changes
-    the parcels. OrderEdited or OrderEditRefused follows. The order has `units` after the edit.
-    """
-
-    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
     customer_id: str | None = None
     edit_id: str
     reason: str
@@ -265,19 +180,23 @@ class OrderEditRequested(OrderMessage, PricedFields):
     units: int
 
 
-class OrderEditPlanned(OrderMessage, PricedFields):
+class OrderEditRequested(OrderEditContent):
+    """Staff asked for an edit of a confirmed order.
+
+    inventory takes the goods that are added, payments charges what is added to the total, and then shipping changes
+    the parcels. OrderEdited or OrderEditRefused follows.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
+
+
+class OrderEditPlanned(OrderEditContent):
     """Staff asked for an edit while fulfillment works on the order: OrderEditRequested follows when it is confirmed.
 
     An order that is cancelled or fails before is not edited.
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edit_planned.v1"
-    customer_id: str | None = None
-    edit_id: str
-    reason: str
-    difference: Money
-    changes: tuple[ProductChange, ...]
-    units: int
 
 
 class OrderEditDue(OrderMessage):

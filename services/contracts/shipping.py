@@ -112,41 +112,40 @@ class ShippingFailed(saga.StepReply):
 # Tracking
 
 
-class ShipmentDispatched(Message):
+class ShipmentMessage(Message):
+    """An event about the shipment of one order, outside the saga."""
+
+    key: ClassVar[str] = "order_id"
+    order_id: str
+
+
+class ShipmentDispatched(ShipmentMessage):
     """The carrier collected the parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.dispatched.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     shipment_id: str
     tracking_number: str
 
 
-class ShipmentChanged(Message):
+class ShipmentChanged(ShipmentMessage):
     """The parcels that the carrier has not collected yet get the goods of an edit."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.changed.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     edit_id: str
     parcels: int
 
 
-class ShipmentNotChanged(Message):
+class ShipmentNotChanged(ShipmentMessage):
     """The parcels of the order cannot be changed: the carrier has them, or there are none."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.not_changed.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     edit_id: str
     error_code: str
     error: str
 
 
-class ShipmentDelivered(Message):
+class ShipmentDelivered(ShipmentMessage):
     """The carrier delivered the parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.delivered.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     shipment_id: str

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
+from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal, Value
 
 __all__ = [
     "GUEST_PREFIX",
@@ -17,8 +17,10 @@ __all__ = [
     "PasswordChanged",
     "PasswordResetRequested",
     "PersonErased",
+    "PreferenceFields",
     "PreferencesChanged",
     "ProfileChanged",
+    "ProfileFields",
     "StaffInvited",
     "StaffRole",
     "StaffRoleChanged",
@@ -66,7 +68,7 @@ class TokenNotice(UserNotice):
     expires_at: Instant
 
 
-class ProfileContent(UserMessage):
+class ProfileFields(Value):
     """The profile that a user wrote; `role` is a profession and grants nothing."""
 
     name: Personal[str]
@@ -76,7 +78,7 @@ class ProfileContent(UserMessage):
     age: Personal[int] | None = None
 
 
-class UserRegistered(ProfileContent):
+class UserRegistered(ProfileFields, UserMessage):
     """Somebody registered; the e-mail address is not verified yet."""
 
     type: ClassVar[str] = "zerocart.users.user.registered.v1"
@@ -96,18 +98,23 @@ class UserActivated(UserNotice):
     type: ClassVar[str] = "zerocart.users.user.activated.v1"
 
 
-class ProfileChanged(ProfileContent):
+class ProfileChanged(ProfileFields, UserMessage):
     """The user replaced the whole profile."""
 
     type: ClassVar[str] = "zerocart.users.user.profile_changed.v1"
 
 
-class PreferencesChanged(UserMessage):
+class PreferenceFields(Value):
+    """The mails that a user accepts: `notifications` for any tips at all, `newsletter` for news."""
+
+    notifications: bool
+    newsletter: bool
+
+
+class PreferencesChanged(PreferenceFields, UserMessage):
     """The user replaced all preferences about mails."""
 
     type: ClassVar[str] = "zerocart.users.user.preferences_changed.v1"
-    notifications: bool
-    newsletter: bool
 
 
 class PasswordChanged(UserNotice):

@@ -74,6 +74,7 @@ class EndpointDisabled(EndpointMessage):
     type: ClassVar[str] = "zerocart.webhooks.endpoint.disabled.v1"
     code: Literal["failing", "gone"]
     reason: str
+    url: str | None = None
 
 
 class EndpointDeleted(EndpointMessage):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict
 
 from services.fulfillment.answers import Fulfillment, Resumed
 from services.fulfillment.history import customer_of, history_of
@@ -15,6 +14,7 @@ from services.kit.domain.errors import NotFound
 from services.kit.domain.texts import Line
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import Handler, RestCause, json_router, respond
+from services.kit.rest.bodies import RequestBody
 from services.kit.saga.commands import Resume
 
 __all__ = ["routes"]
@@ -26,10 +26,9 @@ OrderId = Annotated[
 ]
 
 
-class ResumeBody(BaseModel):
+class ResumeBody(RequestBody):
     """The person who mended the cause."""
 
-    model_config = ConfigDict(extra="forbid")
     by: Line = "operator"
 
 
@@ -44,7 +43,7 @@ async def read_fulfillment(
     """
     history = await handler.history(FULFILLMENT, order_id)
     if not history or not caller.may_reach(customer_of(history)):
-        raise NotFound("run-not-found", "this order has no run")
+        raise NotFound("run-not-found", "This order has no fulfillment yet, or does not exist.")
     return Answer(history_of(order_id, history))
 
 
@@ -54,8 +53,8 @@ async def resume_fulfillment(
 ) -> CommandAnswer[Resumed]:
     """Resume a stuck fulfillment.
 
-    Undoes the steps that could not be undone before. Mend the cause first: a step that cannot be undone again makes the
-    run stuck again. Refused (409) if the run is not stuck.
+    Undoes the steps that could not be undone before. Correct the cause first: if a step cannot be undone again, the
+    run is stuck again. Refused (409) if the run is not stuck.
     """
     # jitter 0.0: resuming waits for no delay, so there is nothing to draw at random
     command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=(body or ResumeBody()).by)

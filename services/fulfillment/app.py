@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.contracts.scopes import ORDERS_ADMIN
 from services.fulfillment.reactions import reactions
 from services.fulfillment.shared_deadline import SharedDeadline
 from services.kit.service.host import Host
-from services.kit.service.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
+from services.kit.service.service import Routers, Service
 
 __all__ = ["create_app"]
 
@@ -24,7 +17,7 @@ def create_app(host: Host | None = None) -> Service:
         host = Host.connect("fulfillment")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.fulfillment.api import routes
 
         return (routes,)

@@ -23,18 +23,9 @@ def wanted_items(lines: Iterable[OrderLine]) -> tuple[WantedItem, ...]:
 
 def paid_lines(lines: Sequence[OrderLine]) -> tuple[PaidLine, ...]:
     """Return the amount that the customer pays for each line; empty for an old order, whose lines have no amounts."""
-    paid = [
-        PaidLine(
-            line=number,
-            product_id=line.product_id,
-            product_name=line.product_name,
-            quantity=line.quantity,
-            total=line.total,
-        )
-        for number, line in enumerate(lines, 1)
-        if line.total is not None
-    ]
-    return tuple(paid) if len(paid) == len(lines) else ()
+    if any(line.total is None for line in lines):
+        return ()
+    return tuple(PaidLine.of(line, line=number) for number, line in enumerate(lines, 1))
 
 
 def paid_shipping(lines: Sequence[OrderLine], total: Money) -> Decimal | None:

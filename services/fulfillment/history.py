@@ -24,7 +24,6 @@ from services.kit.saga.run import (
     RetryScheduled,
     StepRun,
     Succeeded,
-    status_of,
 )
 from services.kit.saga.table import table_of
 
@@ -85,7 +84,7 @@ def history_of(order_id: str, history: History) -> Fulfillment:
             event, messages.StepRequest | messages.StepSucceeded | messages.StepFailed | messages.StepTimedOut
         ):
             records.setdefault((event.step, event.undo), _Record()).note(event, row.time)
-    shown = Fulfillment(order_id=order_id, status=status_of(run), cause=None, error_code=None, error=None, steps=[])
+    shown = Fulfillment(order_id=order_id, status=run.status, cause=None, error_code=None, error=None, steps=[])
     if isinstance(run, NotStarted):
         return shown
     outcome = getattr(run, "outcome", None)

@@ -23,7 +23,7 @@ from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
 from services.fulfillment.shared_deadline import SharedDeadline
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.message import Message, Value
+from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
 from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, HandleTimer, SagaCommand, Start
 from services.kit.saga.messages import StepReply
@@ -57,8 +57,15 @@ def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
                 log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)
 
     async def start(order_id: str, content: OrderContent | PlacedContent, received: Received) -> None:
-        facts = RunStarted.model_validate(_facts(order_id, content, received, RunStarted))
+        facts = RunStarted.of(content, saga_id=order_id, facts_version=_version(received))
         await tell(order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
+
+    async def amend(order_id: str, order: OrderUpdated | OrderEdited, received: Received) -> None:
+        amendment = _amendment(order_id, order, received)
+        await tell(order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
+
+    async def cancel(order_id: str, reason: str, received: Received) -> None:
+        await tell(order_id, Cancel(at=received.now, jitter=_jitter(), saga_id=order_id, reason=reason), received)
 
     async def created(order: OrderCreated, received: Received) -> None:
         if not order.held:
@@ -69,28 +76,23 @@ def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
             await start(order.order_id, order.content, received)
 
     async def updated(order: OrderUpdated, received: Received) -> None:
-        amendment = RunAmended.model_validate(_facts(order.order_id, order, received, RunAmended))
-        await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
+        await amend(order.order_id, order, received)
 
     async def edited(order: OrderEdited, received: Received) -> None:
         if order.confirmed:  # the mail about a cancellation names the total
-            amendment = RunAmended.model_validate(_facts(order.order_id, order, received, RunAmended))
-            await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
+            await amend(order.order_id, order, received)
 
     async def cancelled(order: OrderCancellationRequested, received: Received) -> None:
-        command = Cancel(at=received.now, jitter=_jitter(), saga_id=order.order_id, reason=order.reason)
-        await tell(order.order_id, command, received)
+        await cancel(order.order_id, order.reason, received)
 
     async def reported(fact: ProviderReported | ProviderUpdated, received: Received) -> None:
         if fact.unpaid:
-            reason = WHY_UNPAID.get(fact.what, "the payment was refunded at the payment provider")
-            command = Cancel(at=received.now, jitter=_jitter(), saga_id=fact.order_id, reason=reason)
-            await tell(fact.order_id, command, received)
+            why = WHY_UNPAID.get(fact.what, "the payment was refunded at the payment provider")
+            await cancel(fact.order_id, why, received)
 
     async def not_renewed(refusal: RenewalRefused, received: Received) -> None:
-        reason = "the authorization of the payment expired and could not be renewed"
-        command = Cancel(at=received.now, jitter=_jitter(), saga_id=refusal.order_id, reason=reason)
-        await tell(refusal.order_id, command, received)
+        why = "the authorization of the payment expired and could not be renewed"
+        await cancel(refusal.order_id, why, received)
 
     async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
         order_id = shipment.order_id
@@ -98,8 +100,7 @@ def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
         await tell(order_id, command, received)
 
     async def replied(reply: StepReply, received: Received) -> None:
-        final = isinstance(reply, OrderFinalized)
-        amendment = RunAmended.model_validate(_facts(reply.saga_id, reply, received, RunAmended)) if final else None
+        amendment = _amendment(reply.saga_id, reply, received) if isinstance(reply, OrderFinalized) else None
         command = HandleReply(at=received.now, jitter=_jitter(), reply=reply, amendment=amendment)
         await tell(reply.saga_id, command, received)
 
@@ -130,14 +131,8 @@ def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries; no secret depends on it
 
 
-def _facts(order_id: str, order: Value, received: Received, facts: type[Message]) -> dict[str, object]:
-    """The fields that the order and the facts of a run have in common, as of this version of the order."""
-    common = type(order).model_fields.keys() & facts.model_fields.keys()
-    return {
-        **{name: getattr(order, name) for name in common},
-        "saga_id": order_id,
-        "facts_version": _version(received),
-    }
+def _amendment(order_id: str, order: Message, received: Received) -> RunAmended:
+    return RunAmended.of(order, saga_id=order_id, facts_version=_version(received))
 
 
 def _version(received: Received) -> int:

@@ -158,7 +158,7 @@ def _version_1() -> Saga[RunStarted]:
         replace(step["capture_payment"], after=first),
         replace(step["finalize_order"], after=first),
         replace(step["create_shipment"], after=("capture_payment", "finalize_order")),
-        step["send_confirmation"],
+        replace(step["send_confirmation"], after=("create_shipment",)),
     )
     return Saga(ORDER_SAGA.category, ORDER_SAGA.vocabulary, steps, version=1)
 

@@ -180,7 +180,11 @@ class SharedDeadline:
                 ended = EndTimer(at=now, bucket=self._out.bucket, runs=0, cancel=True)
                 await self._handler.handle(TIMER, self._out.bucket, ended, Cause(now))
         except ZerocartError as error:
-            log("the timer for deadlines is not cancelled, it fires", level=logging.WARNING, code=error.code)
+            log(
+                "the shared timer for deadlines cannot be cancelled and will fire",
+                level=logging.WARNING,
+                code=error.code,
+            )
 
     async def _look_for_passed_deadlines(self, order_id: str, now: datetime, cause: Cause) -> None:
         # no mark, because one message can be for many runs; a run that is looked at again decides nothing
@@ -198,7 +202,11 @@ class SharedDeadline:
             # the timer before it covers the runs that were open until now, and fires
             self._out, self._open = due, set()
         except ZerocartError as error:
-            log("runs request timers of their own, without a shared one", level=logging.WARNING, code=error.code)
+            log(
+                "the shared timer cannot be requested: runs request timers of their own",
+                level=logging.WARNING,
+                code=error.code,
+            )
         finally:
             self._requesting = None
 

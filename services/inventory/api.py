@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.inventory.answers import Adjusted, Counted
 from services.inventory.levels import Adjust, SetStock
@@ -16,6 +16,7 @@ from services.kit.domain.message import Sku
 from services.kit.domain.texts import Line
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.kit.rest.bodies import RequestBody
 
 __all__ = ["routes"]
 
@@ -28,20 +29,18 @@ ProductId = Annotated[Sku, Path(description="The id of the product.", examples=[
 Room = Annotated[StockRoom, provided(StockRoom)]
 
 
-class StockBody(BaseModel):
+class StockBody(RequestBody):
     """A stock count: the quantity on hand, and the quantity below which the stock is low."""
 
-    model_config = ConfigDict(extra="forbid")
     product_name: Line | None = None
     on_hand: Units
     low_below: Units = 0
     reason: Line = "counted"
 
 
-class AdjustmentBody(BaseModel):
+class AdjustmentBody(RequestBody):
     """A change of the quantity on hand, with its reason."""
 
-    model_config = ConfigDict(extra="forbid")
     delta: int = Field(ge=-UNITS_MAX, le=UNITS_MAX, strict=True)
     reason: Line
 

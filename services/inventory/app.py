@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.contracts.scopes import ORDERS_ADMIN
 from services.inventory.reactions import reactions
 from services.inventory.stock import StockRoom
 from services.kit.service.host import Host
-from services.kit.service.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
+from services.kit.service.service import Routers, Service
 
 __all__ = ["create_app"]
 
@@ -23,7 +16,7 @@ def create_app(host: Host | None = None) -> Service:
     host = host or Host.connect("inventory")
     room = StockRoom(host.handler)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.inventory.api import routes
 
         return (routes,)

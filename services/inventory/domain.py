@@ -10,8 +10,10 @@ from typing import assert_never
 from services.contracts.fulfillment import WantedItem
 from services.contracts.inventory import (
     CheckedItem,
+    InventoryCheck,
     InventoryChecked,
     InventoryCheckFailed,
+    InventoryRelease,
     InventoryReleased,
     ReservationCommitted,
     ReservationExpired,
@@ -25,12 +27,16 @@ from services.contracts.orders import ProductChange
 from services.inventory.levels import Level
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
+from services.kit.saga.participant import Failure, failed, reply_to
 
 __all__ = [
     "RESERVATION", "Commit", "Expire", "Extend", "Reduce", "Release", "Reservation", "ReservationCommand", "Reserve",
     "Restock", "movements",
 ]  # fmt: skip
 
+SHORT = "insufficient-stock"
+RESERVATION_CLOSED = Failure("reservation-closed", "the reservation of this order is closed", transient=False)
+TOO_LATE = Failure("request-expired", "the request expired before it was handled", transient=False)
 
 # States of a reservation
 
@@ -76,56 +82,51 @@ Reservation = NoReservation | Held | Unfilled | Closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reserve(Command):
+class OrderCommand(Command):
+    """A command on the reservation of one order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve(OrderCommand):
     """Hold all items of an order, or none; the stock room locks the rows of their products and fills in `levels`."""
 
-    saga_id: str
-    step: str
-    attempt: int
-    reservation_id: str
-    items: tuple[WantedItem, ...]
+    request: InventoryCheck
     expires_at: datetime
     levels: Mapping[str, Level] = field(default_factory=dict[str, Level])
     too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release(Command):
+class Release(OrderCommand):
     """Release the items that an order holds."""
 
-    saga_id: str
-    step: str
-    attempt: int
+    request: InventoryRelease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commit(Command):
+class Commit(OrderCommand):
     """Subtract the held items from the quantity on hand, because they are shipped."""
 
-    order_id: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expire(Command):
+class Expire(OrderCommand):
     """Release the items if the reservation has expired."""
 
-    order_id: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Restock(Command):
+class Restock(OrderCommand):
     """Add units that staff took back with refunds to the quantity on hand; `returned` are all until now, by product."""
 
-    order_id: str
     refund_id: str
     returned: tuple[ReservedItem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Extend(Command):
+class Extend(OrderCommand):
     """Take the goods that an edit adds; the stock room locks the rows of their products and fills in `levels`."""
 
-    order_id: str
     edit_id: str
     changes: tuple[ProductChange, ...]
     units: int
@@ -134,10 +135,9 @@ class Extend(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reduce(Command):
+class Reduce(OrderCommand):
     """End an edit: give back the goods that it takes away, or those that it has added if it is `undone`."""
 
-    order_id: str
     edit_id: str
     undone: bool = False
 
@@ -147,87 +147,81 @@ ReservationCommand = Reserve | Release | Commit | Expire | Restock | Extend | Re
 
 def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
     """The events of a command; a request that is repeated with a new attempt gets a reply and holds nothing twice."""
-    match command:
-        case Reserve():
+    order_id = command.order_id
+    match command, reservation:
+        case Reserve(), _:
             return _reserve(command, reservation)
-        case Release():
+        case Release(), _:
             return _release(command, reservation)
-        case Commit(order_id=order_id):
-            match reservation:
-                case Held(answer=answer, returned=returned):
-                    items = _items(answer)
-                    committed = ReservationCommitted(order_id=order_id, items=items)
-                    return [committed, *_restocked(order_id, None, returned, Closed(items, committed=True))]
-                case _:
-                    return []
-        case Restock(order_id=order_id, refund_id=refund_id):
-            returned = {item.product_id: item.quantity for item in command.returned}
+        case Commit(), Held(answer, returned):
+            items = _items(answer)
+            committed = ReservationCommitted(order_id=order_id, items=items)
+            return [committed, *_restocked(order_id, None, returned, Closed(items, committed=True))]
+        case Restock(refund_id=refund_id, returned=told), _:
+            returned = {item.product_id: item.quantity for item in told}
             return _restocked(order_id, refund_id, returned, reservation)
-        case Extend():
+        case Extend(), _:
             return extend(command, reservation)
-        case Reduce():
+        case Reduce(), _:
             return reduce(command, reservation)
-        case Expire(order_id=order_id, at=at):
-            match reservation:
-                case Held(answer=answer) if answer.expires_at is not None and answer.expires_at <= at:
-                    return [ReservationExpired(order_id=order_id, items=_items(answer))]
-                case _:
-                    return []
+        case Expire(at=at), Held(answer) if answer.expires_at is not None and answer.expires_at <= at:
+            return [ReservationExpired(order_id=order_id, items=_items(answer))]
+        case ((Commit() | Expire()), _):
+            return []
         case _:
             assert_never(command)
 
 
 def _reserve(command: Reserve, reservation: Reservation) -> Decision:
     match reservation:
-        case Held(answer=answer) if answer.attempt == command.attempt:
+        case Held(answer=answer) if answer.attempt == command.request.attempt:
             return []
         case Held(answer=answer):
-            return [answer.model_copy(update={"attempt": command.attempt, "repeated": True})]
+            return [answer.model_copy(update={"attempt": command.request.attempt, "repeated": True})]
         case Closed():
-            return [_failed(command, "reservation-closed", "the reservation of this order is closed")]
+            return [failed(InventoryCheckFailed, command.request, RESERVATION_CLOSED)]
         case NoReservation() | Unfilled() if command.too_late:
-            return [_failed(command, "request-expired", "the request expired before it was handled")]
+            return [failed(InventoryCheckFailed, command.request, TOO_LATE)]
         case NoReservation() | Unfilled():
             return [_checked(command)]
         case _:
             assert_never(reservation)
 
 
-def _failed(command: Reserve, code: str, why: str) -> InventoryCheckFailed:
-    return InventoryCheckFailed(
-        saga_id=command.saga_id, step=command.step, attempt=command.attempt, success=False, error_code=code, error=why
-    )
-
-
 def _checked(command: Reserve) -> InventoryChecked:
-    free = {item.product_id: command.levels.get(item.product_id, Level()).available for item in command.items}
-    enough = all(item.quantity <= free[item.product_id] for item in command.items)
-    short = [
-        f"{i.product_id} ({free[i.product_id]} of {i.quantity})"
-        for i in command.items
-        if i.quantity > free[i.product_id]
-    ]
+    items, missing = command.request.items, _missing(command.request.items, command.levels)
+    free = {item.product_id: _free(command.levels, item.product_id) for item in items}
+    reservation_id = None if missing else f"res_{command.order_id}"
     return InventoryChecked(
-        saga_id=command.saga_id,
-        step=command.step,
-        attempt=command.attempt,
-        success=enough,
-        error_code=None if enough else "insufficient-stock",
-        error=None if enough else f"not enough of {', '.join(short[:5])}",
-        reservation_id=command.reservation_id if enough else None,
-        expires_at=command.expires_at if enough else None,
-        all_items_available=enough,
+        **reply_to(command.request),
+        success=not missing,
+        error_code=SHORT if missing else None,
+        error=missing,
+        reservation_id=reservation_id,
+        expires_at=None if missing else command.expires_at,
+        all_items_available=not missing,
         items=tuple(
             CheckedItem(
                 product_id=item.product_id,
                 requested=item.quantity,
                 available=free[item.product_id],
                 is_available=item.quantity <= free[item.product_id],
-                reservation_id=command.reservation_id if enough else None,
+                reservation_id=reservation_id,
             )
-            for item in command.items
+            for item in items
         ),
     )
+
+
+def _free(levels: Mapping[str, Level], product_id: str) -> int:
+    return levels.get(product_id, Level()).available
+
+
+def _missing(items: Sequence[WantedItem | ReservedItem], levels: Mapping[str, Level]) -> str | None:
+    """The items of which there is not enough, in words; None if there is enough of all."""
+    short = [item for item in items if item.quantity > _free(levels, item.product_id)]
+    told = [f"{item.product_id} ({_free(levels, item.product_id)} of {item.quantity})" for item in short[:5]]
+    return f"not enough of {', '.join(told)}" if told else None
 
 
 def _release(command: Release, reservation: Reservation) -> Decision:
@@ -244,14 +238,7 @@ def _release(command: Release, reservation: Reservation) -> Decision:
 
 
 def _released(command: Release, items: tuple[ReservedItem, ...], *, restocked: bool = False) -> InventoryReleased:
-    return InventoryReleased(
-        saga_id=command.saga_id,
-        step=command.step,
-        undo=True,
-        attempt=command.attempt,
-        items=items,
-        restocked=restocked,
-    )
+    return InventoryReleased(**reply_to(command.request), items=items, restocked=restocked)
 
 
 def extend(command: Extend, reservation: Reservation) -> Decision:
@@ -266,12 +253,8 @@ def extend(command: Extend, reservation: Reservation) -> Decision:
     less = tuple(ReservedItem(product_id=c.product_id, quantity=-c.units) for c in command.changes if c.units < 0)
     if _give_more_than_held(less, reservation):
         return [ReservationNotExtended(**to, error_code="not-held", error="the order has fewer units than that")]
-    free = {item.product_id: command.levels.get(item.product_id, Level()).available for item in added}
-    short = [item for item in added if item.quantity > free[item.product_id]]
-    if short:
-        told = [f"{item.product_id} ({free[item.product_id]} of {item.quantity})" for item in short[:5]]
-        error = f"not enough of {', '.join(told)}"
-        return [ReservationNotExtended(**to, error_code="insufficient-stock", error=error)]
+    if missing := _missing(added, command.levels):
+        return [ReservationNotExtended(**to, error_code=SHORT, error=missing)]
     units, surcharge = command.units, command.surcharge
     return [ReservationExtended(**to, items=added, gives_back=less, units=units, surcharge=surcharge)]
 

@@ -65,7 +65,11 @@ def decide_stock(command: StockCommand, level: Level) -> Decision:
 
 def _set_stock(command: SetStock, level: Level) -> Decision:
     if command.on_hand < level.reserved:
-        return Rejected("stock-below-reserved", f"orders hold {level.reserved} of {command.product_id}: count again")
+        detail = (
+            f"The stock of {command.product_id} cannot be {command.on_hand}: orders hold {level.reserved} units. "
+            "Count again, or cancel orders."
+        )
+        return Rejected("stock-below-reserved", detail)
     return [
         StockSet(
             product_id=command.product_id,
@@ -82,10 +86,11 @@ def _set_stock(command: SetStock, level: Level) -> Decision:
 def _adjust(command: Adjust, level: Level) -> Decision:
     on_hand = level.on_hand + command.delta
     if on_hand < level.reserved:
-        return Rejected(
-            "stock-below-reserved",
-            f"{level.on_hand} of {command.product_id} are on hand and orders hold {level.reserved} of them",
+        detail = (
+            f"The stock of {command.product_id} cannot change by {command.delta}: {level.on_hand} units are on hand, "
+            f"and orders hold {level.reserved} of them. Cancel orders first."
         )
+        return Rejected("stock-below-reserved", detail)
     return [
         StockAdjusted(
             product_id=command.product_id,

@@ -32,38 +32,32 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
         expires_at = received.now + held_for
         command = Reserve(
             at=received.now,
-            saga_id=message.saga_id,
-            step=message.step,
-            attempt=message.attempt,
-            reservation_id=f"res_{message.saga_id}",
-            items=message.items,
+            order_id=message.saga_id,
+            request=message,
             expires_at=expires_at,
             too_late=received.expired,
         )
-        await room.reserve(message.saga_id, command, received.cause)
+        await room.reserve(command, received.cause)
         await EXPIRY.request(handler, expires_at, received.cause)
 
     async def release(message: InventoryRelease, received: Received) -> None:
-        command = Release(at=received.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)
-        await room.reserve(message.saga_id, command, received.cause)
+        await room.reserve(Release(at=received.now, order_id=message.saga_id, request=message), received.cause)
 
     async def completed(message: RunCompleted, received: Received) -> None:
-        command = Commit(at=received.now, order_id=message.saga_id)
-        await room.reserve(message.saga_id, command, received.cause)
+        await room.reserve(Commit(at=received.now, order_id=message.saga_id), received.cause)
 
     async def expire(_: ReservationExpiryDue, received: Received) -> None:
         while orders := await room.expired(received.now):
             for order_id in orders:
                 # no mark, because one message expires many orders; its state lets a reservation expire only once
                 cause = Cause(received.now, received.cause.message_id, order_id)
-                command = Expire(at=received.now, order_id=order_id)
-                await room.reserve(order_id, command, cause)
+                await room.reserve(Expire(at=received.now, order_id=order_id), cause)
 
     async def restock(message: RestockRequested, received: Received) -> None:
         command = Restock(
             at=received.now, order_id=message.order_id, refund_id=message.refund_id, returned=message.items
         )
-        await room.reserve(message.order_id, command, received.cause)
+        await room.reserve(command, received.cause)
 
     async def wait_for_commit(order_id: str) -> None:
         if isinstance((await handler.reload(RESERVATION, order_id)).state, Held):
@@ -80,14 +74,14 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
             units=message.units,
             surcharge=message.difference if more else None,
         )
-        await room.reserve(order_id, command, received.cause)
+        await room.reserve(command, received.cause)
 
     async def reduce(message: OrderEdited | ShipmentNotChanged | SurchargeRefused, received: Received) -> None:
         undone = not isinstance(message, OrderEdited)
         if undone:
             await wait_for_commit(message.order_id)
         command = Reduce(at=received.now, order_id=message.order_id, edit_id=message.edit_id, undone=undone)
-        await room.reserve(message.order_id, command, received.cause)
+        await room.reserve(command, received.cause)
 
     handlers = Reactions()
     handlers.on(OrderEditRequested, extend)

@@ -63,7 +63,7 @@ class StockRoom:
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
 
-    async def reserve(self, order_id: str, command: ReservationCommand, cause: Cause) -> None:
+    async def reserve(self, command: ReservationCommand, cause: Cause) -> None:
         """Carry out a command on the reservation of an order while the levels of its products are locked."""
 
         async def work(attempt: TransactionAttempt[ReservationCommand, Reservation]) -> None:
@@ -72,9 +72,9 @@ class StockRoom:
             # append before moving the levels: if another process carried out the same command meanwhile, it has moved
             # them already, and this append conflicts
             events = await attempt.carry_out(_with_levels(command, levels), loaded)
-            await _move(attempt.transaction, order_id, events)
+            await _move(attempt.transaction, command.order_id, events)
 
-        await self._handler.transact(RESERVATION, order_id, work, cause, remembered_for=command)
+        await self._handler.transact(RESERVATION, command.order_id, work, cause, remembered_for=command)
 
     async def count(self, command: StockCommand, cause: Cause) -> Outcome[Level | None]:
         """Set or adjust the level of one product; RuleViolation if orders hold more than the new quantity."""
@@ -116,7 +116,7 @@ async def _move(transaction: Transaction, order_id: str, events: Sequence[Messag
 
 
 def _products(command: ReservationCommand, reservation: Reservation) -> set[str]:
-    wanted = command.items if isinstance(command, Reserve) else ()
+    wanted = command.request.items if isinstance(command, Reserve) else ()
     wanted = command.changes if isinstance(command, Extend) else wanted
     answer = getattr(reservation, "answer", None)
     items = answer.items if isinstance(answer, InventoryChecked) else getattr(reservation, "items", ())

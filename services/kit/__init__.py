@@ -1,1 +1,1 @@
-"""Mechanism without a business word: what every service is made of."""
+"""The mechanisms that all services share; no module of the kit uses a business term."""

@@ -1,1 +1,1 @@
-"""Notifications: mails, once each, over SMTP."""
+"""Notifications: sends mails, and lists the mails about an order."""

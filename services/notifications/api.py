@@ -8,10 +8,8 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.notifications import MailFailed, OrderNoticeSent
-from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.errors import Forbidden
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.rest.answers import Answer
@@ -49,8 +47,7 @@ async def list_notifications(
     Shows which mails were sent about an order, when, and which the mail server refused. An order without mails has an
     empty list. For staff: needs the scope `orders:admin`, too.
     """
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
+    caller.require_admin()
     order_id = asked.order_id
     mails = [
         _shown(kind, event, message)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
+from services.notifications.endpoint_mails import contacts_in
 from services.notifications.reactions import reactions
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import MailServer, SmtpServer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -29,9 +23,9 @@ def create_app(
         keys = own.mail_token_keys()
         host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=keys, ZEROCART_VAULT_KEYS=host.settings.vault_keys())
     server = server or SmtpServer(own.smtp_url)
-    handlers = reactions(host.handler, server, own.shop, own.mail_token_keys)
+    handlers = reactions(host.handler, server, own.shop, own.mail_token_keys, contacts_in(host.store))
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.notifications.api import routes
 
         return (routes,)

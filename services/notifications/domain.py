@@ -1,4 +1,4 @@
-"""Each mail is sent once: one of each kind for an order, one for each refund or link, one for each notice to a user."""
+"""Each mail is sent once: one of each kind for an order, one for each refund or link, one for each other notice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from decimal import Decimal
 from typing import Literal
 
 from services.contracts.notifications import (
+    CancellationSend,
     CancellationSent,
+    ConfirmationSend,
     ConfirmationSent,
+    EndpointMailSent,
     MailFailed,
     OrderMailSent,
     OrderNoticeSent,
@@ -17,12 +20,17 @@ from services.contracts.notifications import (
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
-from services.kit.saga.messages import ReplyTo
+from services.kit.saga.participant import Failure, failed, reply_to
 
 __all__ = [
+    "ENDPOINT_MAIL",
     "ORDER_MAIL",
     "USER_MAIL",
+    "EndpointMailKind",
+    "MailKind",
+    "MailState",
     "OrderMailKind",
+    "RecordEndpointMail",
     "RecordOrderMail",
     "RecordUserMail",
     "Sent",
@@ -40,6 +48,8 @@ OrderMailKind = Literal[
 UserMailKind = Literal[
     "verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed", "staff_invitation",
 ]  # fmt: skip
+EndpointMailKind = Literal["webhook_switched_off"]
+MailKind = OrderMailKind | UserMailKind | EndpointMailKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +75,19 @@ MailState = Unsent | Sent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordOrderMail(Command):
-    """Record how sending a mail about an order ended; `problem` is empty if it succeeded.
+    """Record how sending a mail about an order ended; `failure` tells why the mail server did not accept it.
 
-    `notice_id` is the refund or the lookup that it is about, `amount` that of the refund. `step`, `attempt` and `undo`
-    are those of the saga's request, if a saga requested the mail.
+    `notice_id` is the refund or the lookup that it is about, `amount` that of the refund. `request` is that of the
+    saga, if a saga requested the mail.
     """
 
     order_id: str
     kind: OrderMailKind
     notice_id: str = ""
     amount: Money | None = None
-    step: str = ""
-    attempt: int = 1
-    undo: bool = False
+    request: ConfirmationSend | CancellationSend | None = None
     mailed: bool = False
-    problem: str = ""
-    transient: bool = False
+    failure: Failure | None = None
 
 
 def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
@@ -96,32 +103,29 @@ def is_sent(mail: MailState, notice_id: str = "") -> bool:
 def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
     """The event of the first time; a request of a saga gets a reply each time, of what the first time did."""
     mailed = mail.mailed if isinstance(mail, Sent) else command.mailed
-    reply = ReplyTo(saga_id=command.order_id, step=command.step, undo=command.undo, attempt=command.attempt)
-    match command.kind, mail:
-        case (("confirmation" | "cancellation"), Unsent()) if command.problem:
-            return [
-                MailFailed(
-                    **reply,
-                    success=False,
-                    transient=command.transient,
-                    error_code="mail-failed",
-                    error=command.problem,
-                )
-            ]
-        case "confirmation", _:
-            return [ConfirmationSent(**reply, mailed=mailed)]
-        case "cancellation", _:
-            return [CancellationSent(**reply, mailed=mailed)]
-        case _ if is_sent(mail, command.notice_id):
+    match command.request:
+        case ConfirmationSend() | CancellationSend() as request if command.failure and isinstance(mail, Unsent):
+            return [failed(MailFailed, request, command.failure)]
+        case ConfirmationSend() as request:
+            return [ConfirmationSent(**reply_to(request), mailed=mailed)]
+        case CancellationSend() as request:
+            return [CancellationSent(**reply_to(request), mailed=mailed)]
+        case None if is_sent(mail, command.notice_id):
             return []
-        case ("order_failed" | "order_cancelled") as template, _:
-            return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
-        case template, _:
+        case None:
+            return [_notice(command)]
+
+
+def _notice(command: RecordOrderMail) -> OrderMailSent | OrderNoticeSent:
+    match command.kind:
+        case ("order_failed" | "order_cancelled") as template:
+            return OrderMailSent(order_id=command.order_id, template=template, mailed=command.mailed)
+        case template:
             about = {"order_refunded": "refund_id", "order_link": "lookup_id"}.get(template)
             sent = OrderNoticeSent(
                 order_id=command.order_id, template=template, amount=command.amount, mailed=command.mailed
             )
-            return [sent.model_copy(update={about: command.notice_id}) if about else sent]
+            return sent.model_copy(update={about: command.notice_id}) if about else sent
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:
@@ -178,4 +182,33 @@ def evolve_user_mail(mail: MailState, event: Message) -> MailState:
 
 USER_MAIL: Decider[RecordUserMail, MailState] = Decider(
     "notice", Unsent(), decide_user_mail, evolve_user_mail, (UserMailSent, UserNoticeSent)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordEndpointMail(Command):
+    """Record how sending the mail about an endpoint that was switched off ended."""
+
+    endpoint_id: str
+    notice_id: str
+    mailed: bool
+
+
+def decide_endpoint_mail(command: RecordEndpointMail, mail: MailState) -> Decision:
+    """The event of the first time."""
+    if is_sent(mail, command.notice_id):
+        return []
+    return [EndpointMailSent(endpoint_id=command.endpoint_id, notice_id=command.notice_id, mailed=command.mailed)]
+
+
+def evolve_endpoint_mail(mail: MailState, event: Message) -> MailState:
+    """The state of the mails about an endpoint after `event`."""
+    if not isinstance(event, EndpointMailSent):
+        return mail
+    before = mail.notices if isinstance(mail, Sent) else frozenset[str]()
+    return Sent(event.mailed, before | {event.notice_id})
+
+
+ENDPOINT_MAIL: Decider[RecordEndpointMail, MailState] = Decider(
+    "endpoint", Unsent(), decide_endpoint_mail, evolve_endpoint_mail, (EndpointMailSent,)
 )

@@ -11,6 +11,7 @@ FINISHED = finished(
     by=(
         notifications.CancellationSent,
         notifications.ConfirmationSent,
+        notifications.EndpointMailSent,
         notifications.MailFailed,
         notifications.OrderMailSent,
         notifications.OrderNoticeSent,

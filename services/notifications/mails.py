@@ -11,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.currencies import shown_amount
 from services.kit.domain.message import Money
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import MailKind
+from services.notifications.mail_headers import PLAIN_HEADERS, sender
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 __all__ = ["LANGUAGES", "LINES_SHOWN_MAX", "PERSON_HEADER", "Mail", "Shop", "compose"]
 
@@ -48,7 +49,7 @@ class Shop:
     language: str = LANGUAGES[0]
     folder: Path | None = None
     url: str = ""
-    mails_off: frozenset[OrderMailKind | UserMailKind] = frozenset()
+    mails_off: frozenset[MailKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Mail:
     It shows the lines and the totals of `order`, or the lines of a refund, and `link`, if there are any.
     """
 
-    kind: OrderMailKind | UserMailKind
+    kind: MailKind
     identity: str
     about: tuple[str, str]
     person: str
@@ -82,8 +83,8 @@ def compose(mail: Mail, shop: Shop) -> EmailMessage:
         **values, "language": shop.language, "paragraphs": paragraphs, "items": items, "totals": totals,
         "link": mail.link, "link_text": templates.get_template("link.txt").render() if mail.link else "",
     }  # fmt: skip
-    message = EmailMessage()
-    message["From"] = Address(shop.name, addr_spec=shop.address)
+    message = EmailMessage(PLAIN_HEADERS)
+    message["From"] = sender(shop.name, shop.address)
     message["To"] = mail.to
     message["Subject"] = subject
     message["Message-ID"] = f"<{mail.kind}.{mail.identity}@{shop.address.rpartition('@')[2]}>"
@@ -91,8 +92,10 @@ def compose(mail: Mail, shop: Shop) -> EmailMessage:
     message[header] = value
     message[PERSON_HEADER] = mail.person
     message.set_content(templates.get_template("layout.txt").render(parts))
-    html = templates.select_template([f"{mail.kind}.html", "layout.html"]).render(parts)
-    message.add_alternative(html, subtype="html")
+    message.make_alternative(
+        boundary=f"={token_hex(16)}"
+    )  # without one, `email` looks for a text that no part contains
+    message.add_alternative(_html(templates, mail.kind).render(parts), subtype="html")
     return message
 
 
@@ -140,6 +143,12 @@ def _paragraphs(templates: Environment, kind: str, values: Mapping[str, object])
 
 
 @cache
+def _html(templates: Environment, kind: str) -> Template:
+    # cached here, because Jinja looks in every folder again for a template that it has not found
+    return templates.select_template([f"{kind}.html", "layout.html"])
+
+
+@cache
 def _templates(language: str, folder: Path | None) -> Environment:
     # imported with the first mail: it takes 30 ms of CPU, more than the rest of a first mail
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -149,6 +158,7 @@ def _templates(language: str, folder: Path | None) -> Environment:
     return Environment(
         loader=FileSystemLoader(places),
         autoescape=select_autoescape(),
+        auto_reload=False,  # for each mail it would look at the files again, which a new process reads
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

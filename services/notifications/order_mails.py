@@ -6,7 +6,7 @@ sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -31,8 +31,17 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import ERASED, Money
 from services.kit.events.handlers import Received
 from services.kit.privacy.hmac_tokens import expiring, several
+from services.kit.saga.participant import Failure
 from services.kit.telemetry.metrics import METRICS
-from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Sent, is_sent, order_mail_id
+from services.notifications.domain import (
+    ORDER_MAIL,
+    MailState,
+    OrderMailKind,
+    RecordOrderMail,
+    Sent,
+    is_sent,
+    order_mail_id,
+)
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
@@ -59,131 +68,109 @@ class OrderMails:
 
     async def acknowledge(self, message: OrderAcknowledged, received: Received) -> None:
         """Tell the customer that the shop has the order, unless a later mail has said how it ended."""
-        mail = self._mail("order_placed", message, received, total=message.total)
-        if await self._was_any_sent(ENDS, message.order_id):
-            mail = None
-        await self._notify(message, received, "order_placed", mail)
+        await self._send("order_placed", message, received, {"total": message.total}, unless=ENDS)
 
     async def confirm(self, message: ConfirmationSend, received: Received) -> None:
         """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
-        mail = self._mail("confirmation", message, received, total=message.total)
-        if await self._was_sent("cancellation", message.saga_id):
-            mail = None
-        await self._reply(message, received, "confirmation", mail)
+        await self._send("confirmation", message, received, {"total": message.total}, unless=("cancellation",))
 
     async def cancel(self, message: CancellationSend, received: Received) -> None:
         """Tell the customer that a confirmed order is cancelled, and how much of its total goes back now."""
-        refunds = (await self._handler.reload(ORDER_MAIL, order_mail_id("order_refunded", message.saga_id))).state
+        refunds = await self._state("order_refunded", message.saga_id)
         before = refunds.refunded if isinstance(refunds, Sent) else Decimal(0)
         left = message.total.model_copy(update={"amount": max(message.total.amount - before, Decimal(0))})
         told = message.total.model_copy(update={"amount": before}) if before else None
-        mail = self._mail("cancellation", message, received, total=left, before=told, nothing_left=not left.amount)
-        await self._reply(message, received, "cancellation", mail)
+        amounts = {"total": left, "before": told, "nothing_left": not left.amount}
+        await self._send("cancellation", message, received, amounts)
 
     async def hold(self, message: OrderHeld, received: Received) -> None:
         """Tell the customer that the shop looks into the order."""
-        await self._notify(message, received, "order_held", self._mail("order_held", message, received))
+        await self._send("order_held", message, received, {})
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
         """Tell the customer that the order failed."""
-        await self._notify(
-            message, received, "order_failed", self._mail("order_failed", message, received, reason=message.reason)
-        )
+        await self._send("order_failed", message, received, {"reason": message.reason})
 
     async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
         """Tell the customer that the order is cancelled, unless the saga has had them told."""
-        mail = self._mail("order_cancelled", message, received)
-        if await self._was_sent("cancellation", message.order_id):
-            mail = None
-        await self._notify(message, received, "order_cancelled", mail)
+        await self._send("order_cancelled", message, received, {}, unless=("cancellation",))
 
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
         in_all = message.refunded if message.refunded.amount > message.amount.amount else None
-        what = {"amount": message.amount, "in_all": in_all, "shipping": message.shipping}
-        mail = self._mail("order_refunded", message, received, has_lines=bool(message.lines), **what)
-        # an edit has lowered the total already
-        amount = None if message.refund_id.startswith(EDIT_REFUND) else message.amount
-        await self._notify(message, received, "order_refunded", mail, amount)
+        what = {
+            "amount": message.amount,
+            "in_all": in_all,
+            "shipping": message.shipping,
+            "has_lines": bool(message.lines),
+        }
+        await self._send("order_refunded", message, received, what)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
         """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
-        mail = self._mail("order_shipped", message, received, tracking_number=message.tracking_number)
-        if await self._was_sent("order_delivered", message.order_id):
-            mail = None
-        await self._notify(message, received, "order_shipped", mail)
+        what = {"tracking_number": message.tracking_number}
+        await self._send("order_shipped", message, received, what, unless=("order_delivered",))
 
     async def deliver(self, message: OrderDelivered, received: Received) -> None:
         """Tell the customer that the parcel has arrived."""
-        await self._notify(message, received, "order_delivered", self._mail("order_delivered", message, received))
+        await self._send("order_delivered", message, received, {})
 
     async def send_link(self, message: OrderLinkRequested, received: Received) -> None:
         """Send a link to the order to whoever asked for it, unless it has expired."""
-        mail = self._mail(
-            "order_link", message, received, token=self._token(message, received), until=message.expires_at
-        )
-        await self._notify(message, received, "order_link", None if message.expires_at <= received.now else mail)
-
-    async def _reply(
-        self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
-    ) -> None:
-        """Send the mail that a saga requested, and reply even if it could not be sent."""
-        mailed, problem = await self._send(kind, mail, message.saga_id)
-        command = RecordOrderMail(
-            at=received.now,
-            order_id=message.saga_id,
-            kind=kind,
-            step=message.step,
-            attempt=message.attempt,
-            undo=message.undo,
-            mailed=mailed,
-            problem=str(problem or ""),
-            transient=problem.transient if problem else False,
-        )
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
-
-    async def _notify(
-        self,
-        message: Notice,
-        received: Received,
-        kind: OrderMailKind,
-        mail: Mail | None,
-        amount: Money | None = None,
-    ) -> None:
-        """Send a mail that no saga requested; Unavailable if it may succeed later."""
-        notice_id = _notice_id(message)
-        mailed, problem = await self._send(kind, mail, message.order_id, notice_id)
-        if problem is not None and problem.transient:
-            raise Unavailable("mail-failed", str(problem))
-        command = RecordOrderMail(
-            at=received.now, order_id=message.order_id, kind=kind, notice_id=notice_id, amount=amount, mailed=mailed
-        )
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
+        what = {"token": self._token(message, received), "until": message.expires_at}
+        await self._send("order_link", message, received, what)
 
     async def _send(
-        self, kind: OrderMailKind, mail: Mail | None, order_id: str, notice_id: str = ""
-    ) -> tuple[bool, NotSent | None]:
-        """Whether the mail was sent just now, and why not if the mail server refused it."""
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
-        if mail is None or kind in self._shop.mails_off or is_sent(loaded.state, notice_id):
-            return False, None
+        self,
+        kind: OrderMailKind,
+        message: OfOrder,
+        received: Received,
+        values: Mapping[str, object],
+        unless: Sequence[OrderMailKind] = (),
+    ) -> None:
+        """Send a mail once, and not after a mail of the kinds `unless`, and record what came of it.
+
+        A saga that requested it gets a reply also if the mail server did not accept it; else Unavailable if a later
+        attempt may succeed.
+        """
+        order_id = message.key_value
+        request = message if isinstance(message, ConfirmationSend | CancellationSend) else None
+        mailed, failure = False, None
+        if await self._is_wanted(kind, message, received, unless):
+            mailed, failure = await self._sent(self._mail(kind, message, received, values))
+        if failure and failure.transient and request is None:
+            raise Unavailable(failure.code, failure.detail)
+        command = RecordOrderMail(
+            at=received.now, order_id=order_id, kind=kind, notice_id=_notice_id(message), amount=_amount(message),
+            request=request, mailed=mailed, failure=failure,
+        )  # fmt: skip
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, order_id), command, received.cause)
+
+    async def _is_wanted(
+        self, kind: OrderMailKind, message: OfOrder, received: Received, unless: Sequence[OrderMailKind]
+    ) -> bool:
+        order_id, late = (
+            message.key_value,
+            isinstance(message, OrderLinkRequested) and message.expires_at <= received.now,
+        )
+        if late or message.email in (None, "", ERASED) or kind in self._shop.mails_off:
+            return False
+        before = [is_sent(await self._state(each, order_id)) for each in unless]
+        return not any(before) and not is_sent(await self._state(kind, order_id), _notice_id(message))
+
+    async def _sent(self, mail: Mail) -> tuple[bool, Failure | None]:
+        """Whether the mail server accepted the mail, and why not."""
         try:
             await self._server.send(compose(mail, self._shop))
         except NotSent as error:
-            return False, error
-        METRICS.count("mails_sent", kind=kind)
+            return False, Failure("mail-failed", str(error), transient=error.transient)
+        METRICS.count("mails_sent", kind=mail.kind)
         return True, None
 
-    async def _was_any_sent(self, kinds: Sequence[OrderMailKind], order_id: str) -> bool:
-        return any([await self._was_sent(kind, order_id) for kind in kinds])
+    async def _state(self, kind: OrderMailKind, order_id: str) -> MailState:
+        return (await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state
 
-    async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
-        return is_sent((await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state)
-
-    def _mail(self, kind: OrderMailKind, message: OfOrder, received: Received, **values: object) -> Mail | None:
-        """The mail; None if there is no address to send it to."""
-        if not message.email or message.email == ERASED:
-            return None
+    def _mail(self, kind: OrderMailKind, message: OfOrder, received: Received, values: Mapping[str, object]) -> Mail:
         order_id, notice_id = message.key_value, _notice_id(message)
         number = getattr(message, "number", None) or order_id
         return Mail(
@@ -191,7 +178,7 @@ class OrderMails:
             identity=f"{order_id}.{notice_id}" if notice_id else order_id,
             about=("X-Zerocart-Order", order_id),
             person=message.person,
-            to=message.email,
+            to=message.email or "",
             values={
                 "order_id": order_id, "number": number, "name": getattr(message, "customer_name", None), **values
             },
@@ -222,3 +209,10 @@ def _notice_id(message: OfOrder) -> str:
             return notice_id
         case _:
             return ""
+
+
+def _amount(message: OfOrder) -> Money | None:
+    """What a refund gives back of the total of the order; an edit has lowered the total already."""
+    if isinstance(message, OrderRefunded) and not message.refund_id.startswith(EDIT_REFUND):
+        return message.amount
+    return None

@@ -17,13 +17,13 @@ from typing import get_args
 
 from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.message import Money
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import EndpointMailKind, MailKind, OrderMailKind, UserMailKind
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.settings import shop_of
 
 __all__ = ["KINDS", "sample", "write_previews"]
 
-KINDS: Sequence[OrderMailKind | UserMailKind] = (*get_args(OrderMailKind), *get_args(UserMailKind))
+KINDS: Sequence[MailKind] = (*get_args(OrderMailKind), *get_args(UserMailKind), *get_args(EndpointMailKind))
 LINK = "https://shop.example.com/orders/ord_01kb2x3m4n5p6q7r8s9t0v1w2x#token=ord_01kb2x3m4n5p6q7r8s9t0v1w2x.0.0"
 VALUES: Mapping[str, object] = {
     "order_id": "ord_01kb2x3m4n5p6q7r8s9t0v1w2x",
@@ -41,6 +41,9 @@ VALUES: Mapping[str, object] = {
     "tracking_number": "ZC0123456789GB",
     "token": "3b1f0e6a2c",
     "until": datetime(2026, 12, 1, 18, 30, tzinfo=UTC),
+    "endpoint_id": "we_01kb2x3m4n5p6q7r8s9t0v1w2x",
+    "url": "https://shop.example.com/zerocart",
+    "code": "failing",
 }
 
 
@@ -65,7 +68,7 @@ def write_previews(folder: Path, shop: Shop) -> list[Path]:
     return [file for kind in KINDS for file in _write(folder, kind, compose(sample(kind), shop))]
 
 
-def sample(kind: OrderMailKind | UserMailKind) -> Mail:
+def sample(kind: MailKind) -> Mail:
     """A mail with made-up values."""
     return Mail(
         kind=kind, identity="preview", about=("X-Zerocart-Order", "preview"), person="preview", to="ann@example.com",

@@ -13,9 +13,11 @@ from services.contracts.orders import (
     OrderRefunded,
     OrderShipped,
 )
+from services.contracts.webhooks import EndpointDisabled
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.events.handlers import Reactions
+from services.notifications.endpoint_mails import ContactOf, EndpointMails
 from services.notifications.mails import Shop
 from services.notifications.order_mails import OrderMails
 from services.notifications.smtp import MailServer
@@ -24,7 +26,9 @@ from services.notifications.user_mails import KINDS, UserMails
 __all__ = ["reactions"]
 
 
-def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_token_keys: Secret) -> Reactions:
+def reactions(
+    handler: CommandHandler, server: MailServer, shop: Shop, mail_token_keys: Secret, contact_of: ContactOf
+) -> Reactions:
     """The handlers of notifications, by message."""
     orders = OrderMails(handler, server, shop, mail_token_keys)
     users = UserMails(handler, server, shop, mail_token_keys)
@@ -41,4 +45,5 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     handlers.on(OrderDelivered, orders.deliver)
     for kind in KINDS:
         handlers.on(kind, users.send)
+    handlers.on(EndpointDisabled, EndpointMails(handler, server, shop, contact_of).switched_off)
     return handlers

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from services.kit.config.secrets import Secret, Secrets, plain
+from services.kit.config.secrets import Secret
+from services.kit.config.variables import read_settings, secret
 from services.kit.domain.errors import ZerocartError
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import EndpointMailKind, OrderMailKind, UserMailKind
 from services.notifications.mails import LANGUAGES, Shop
 
 __all__ = ["NotificationsSettings", "shop_of"]
@@ -19,26 +20,25 @@ __all__ = ["NotificationsSettings", "shop_of"]
 SENDER = "orders@zerocart.example"
 NEEDED: Sequence[UserMailKind] = ("verification", "password_reset", "password_changed", "staff_invitation")
 """Without these mails accounts cannot be used, or their owners do not learn of a theft."""
-OPTIONAL = {kind for kind in (*get_args(OrderMailKind), *get_args(UserMailKind)) if kind not in NEEDED}
+OPTIONAL = {
+    kind
+    for kind in (*get_args(OrderMailKind), *get_args(UserMailKind), *get_args(EndpointMailKind))
+    if kind not in NEEDED
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationsSettings:
     """The mail server, the shop that sends the mails, and the keys of the tokens in them."""
 
-    smtp_url: Secret = field(default=plain(""), repr=False)
+    smtp_url: Secret = secret("ZEROCART_SMTP_URL")
     shop: Shop = field(default=Shop(SENDER))
-    mail_token_keys: Secret = field(default=plain(""), repr=False)
+    mail_token_keys: Secret = secret("ZEROCART_MAIL_TOKEN_KEYS")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotificationsSettings:
         """The settings in the environment; ZerocartError if there are no templates as they say."""
-        secrets = Secrets(environ)
-        return cls(
-            smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
-            shop=shop_of(environ),
-            mail_token_keys=secrets.reading("ZEROCART_MAIL_TOKEN_KEYS"),
-        )
+        return read_settings(cls, environ, shop=shop_of(environ))
 
 
 def shop_of(environ: Mapping[str, str]) -> Shop:

@@ -1,1 +1,1 @@
-"""Operations: dead letters and parked messages, kept until somebody decides."""
+"""Operations: dead letters, parked messages, the event stream, and the state of the system."""

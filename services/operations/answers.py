@@ -163,8 +163,8 @@ class ServiceState(TypedDict):
     awake: bool | None
     """Whether a process of it is connected to its database. Null if this cannot be known, as behind a pooler."""
     handled: Annotated[str | None, Field(examples=["POST /orders"])]
-    """The request or the type of the event that it handled last, as a process that is awake told up to 15 seconds ago;
-    null if none is awake, or if it is not known. The platform ends a process some time after its last request."""
+    """The request or the type of the event that it handled last, up to 15 seconds ago. Null if no process is awake, or
+    if it is not known. The platform ends a process some time after its last request."""
     handled_at: Instant | None
     last_event: Annotated[str | None, Field(examples=["zerocart.orders.order.created.v1"])]
     """The type of the last event that it appended; null if it appends none."""
@@ -178,7 +178,7 @@ class ViewBuild(TypedDict):
     revision: Count
     began_at: Instant
     then: Literal["switch", "switch_if_equal", "wait"]
-    """What is done once it is level with the version that serves."""
+    """What the build does when it has read as many events as the version that serves."""
     events_behind: Count
     """Events that it has not read; at most 100,000 are counted."""
     share_read: Annotated[float, Field(ge=0, le=1, examples=[0.42])]
@@ -219,12 +219,17 @@ class ViewState(TypedDict):
 
 
 class System(TypedDict):
-    """What the system has to do, and what it costs."""
+    """The state of the system: its services, the work that waits, and its costs."""
 
+    at: Instant
+    """When this was read."""
     services: list[ServiceState]
     views: list[ViewState]
     """Empty if the operations service does not have the address of the read database."""
     waiting: list[Waiting]
+    oldest_unpublished_seconds: Annotated[float, Field(ge=0)] | None
+    """The age of the oldest event that waits for the relay, of 1,000 at most; null if none waits. Kafka did not take
+    events that are older than a few seconds, or the process that stored them has died."""
     webhooks: list[WebhookQueue]
     """The active webhook endpoints for which messages wait, or whose latest attempts failed."""
     stuck: list[str]

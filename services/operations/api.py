@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast
 
-from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path
+from pydantic import Field
 
 from services.kit.auth.access import needs
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import PRINTABLE
+from services.kit.rest.bodies import RequestBody
+from services.kit.rest.params import PRINTABLE, in_query
 from services.operations.answers import (
     DeadLetter,
     DeadLetters,
@@ -35,19 +36,18 @@ routes = json_router()
 LetterId = Annotated[
     str, Path(max_length=64, description="The id of the dead letter.", examples=["dl_0a1b2c3d4e5f60718293a4b5"])
 ]
-Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="The maximum number of entries.", examples=[50])]
+Limit = Annotated[int, in_query("The maximum number of entries.", 50, ge=1, le=LETTERS_PAGE_MAX)]
 Status = Annotated[
-    Literal["waiting", "replayed", "discarded", "all"],
-    Query(description="The status of the dead letters to list.", examples=["waiting"]),
+    Literal["waiting", "replayed", "discarded", "all"], in_query("The status of the dead letters to list.", "waiting")
 ]
 AboutOrder = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Returns messages about this order.",
+        "ord_iwc61wrq2spsmypx929bhj947yw",
         alias="order_id",
         max_length=64,
         pattern=PRINTABLE,
-        description="Returns messages about this order.",
-        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
     ),
 ]
 AllLetters = Annotated[Letters, provided(Letters)]
@@ -56,10 +56,9 @@ TheOverview = Annotated[Overview, provided(Overview)]
 DAYS_MAX = 90
 
 
-class ReplayBody(BaseModel):
+class ReplayBody(RequestBody):
     """With `dry_run` the answer shows what would be replayed, and nothing is."""
 
-    model_config = ConfigDict(extra="forbid")
     dry_run: bool = Field(default=False, strict=True)
 
 
@@ -70,17 +69,15 @@ class ReplayManyBody(ReplayBody):
     limit: int = Field(default=100, ge=1, le=LETTERS_PAGE_MAX)
 
 
-class DiscardBody(BaseModel):
+class DiscardBody(RequestBody):
     """The reason."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 
-class ParkedBody(BaseModel):
+class ParkedBody(RequestBody):
     """The parked message to replay."""
 
-    model_config = ConfigDict(extra="forbid")
     service: str = Field(max_length=64, pattern=ONE_LINE)
     key: str = Field(max_length=4_096, pattern=ONE_LINE)
 
@@ -126,8 +123,8 @@ async def replay_dead_letter(
 ) -> Answer[Replayed]:
     """Replay a dead letter.
 
-    Publishes the event of a dead letter again. Mend first what refused it: the event fails again otherwise. Refused
-    (409) if the dead letter is discarded.
+    Publishes the event of a dead letter again. First correct the cause of the failure; otherwise the event fails again.
+    Refused (409) if the dead letter is discarded.
     """
     return Answer(await _replay(await letters.find(letter_id), replays, dry_run=body.dry_run))
 
@@ -145,9 +142,9 @@ async def discard_dead_letter(letter_id: LetterId, body: DiscardBody, letters: A
 @routes.get("/operations/system", dependencies=[needs("operations:read")])
 async def read_system(
     overview: TheOverview,
-    days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days of costs to show.", examples=[7])] = 7,
+    days: Annotated[int, in_query("How many days of costs to show.", 7, ge=1, le=DAYS_MAX)] = 7,
 ) -> Answer[System]:
-    """Read what waits and costs.
+    """Read the state of the system.
 
     Shows which services are awake and what each did last, how far the views are behind and how far their builds are,
     events that wait for the relay, parked messages, dead letters, messages that wait for webhook endpoints, runs by
@@ -160,8 +157,8 @@ async def read_system(
 async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = None) -> Answer[ParkedMessages]:
     """List the parked messages.
 
-    Lists messages that a service failed to handle too often, with their last errors. Replay each once its cause is
-    mended.
+    Lists messages that a service failed to handle too often, with their last errors. Correct the cause
+    of each, then replay it.
     """
     found = await replays.parked(limit, order_id or "")
     parked: list[Parked] = [

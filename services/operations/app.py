@@ -8,15 +8,14 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
-from services.kit.service.service import Hook, Service
+from services.kit.service.service import Hook, Routers, Service
 from services.operations.dead_letter_endpoint import DeadLetterEndpoint
 from services.operations.letters import Letters
 from services.operations.replays import Replays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -30,7 +29,7 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
     on_leave: list[Callable[[], None]] = []
     on_stop: list[Hook] = [log.close]
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.operations import api, events_api
         from services.operations.event_log import EventLog
         from services.operations.event_streams import EventStreams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from services.kit.eventstore.connections import statement
 from services.kit.eventstore.port import START
 
-__all__ = ["LAG_EVENTS_MAX", "PAGE_EVENTS", "VIEWS", "count", "sql"]
+__all__ = ["LAG_EVENTS_MAX", "VIEWS", "FetchMappings", "count", "sql"]
 
 LAG_EVENTS_MAX = 100_000
 VIEWS = """
@@ -36,6 +36,10 @@ class Fetch(Protocol):
     def __call__(self, text: str, /, *arguments: object) -> Awaitable[Sequence[Row]]:
         """Run the statement and return its rows."""
         ...
+
+
+FetchMappings = Callable[..., Awaitable[Sequence[Mapping[str, Any]]]]
+"""The same, with rows that are mappings."""
 
 
 async def count(fetch: Fetch) -> int:

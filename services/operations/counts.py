@@ -1,7 +1,7 @@
-"""All numbers of all services in one place, exact: counted from the log, and kept by the processes when they ended.
+"""The metrics of all services: those that are counted from the event store, and the totals in the metrics stores.
 
-The databases are read only after one of them said that something changed: looking at the numbers of a system that
-sleeps does not disturb its databases.
+The databases are read only after one of them has notified that something was counted, so that scraping a system that
+sleeps costs its databases nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CHANNEL = "zerocart_metrics"
 """As in services/kit/eventstore/sql/metrics_add.sql."""
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
-OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals", "provider_reports"})
-"""Counted here for the whole system."""
+OF_THE_SYSTEM = frozenset({"log_events", "orders_placed", "money", "stock_refusals", "provider_reports"})
+"""Metrics of the whole system, which have no label `service`."""
 FROM_THE_START: Sequence[tuple[str, Mapping[str, str]]] = (
     ("stock_refusals", {}),
     ("provider_reports", {"what": "disputed"}),
@@ -38,7 +38,7 @@ FROM_THE_START: Sequence[tuple[str, Mapping[str, str]]] = (
     ("provider_reports", {"what": "renewal_refused"}),
     ("missed_events", {}),
 )
-"""Exported with 0 before there is one, so that Prometheus sees the first one as an increase."""
+"""Exported as 0 before the first, so that Prometheus sees the first one as an increase."""
 GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "outbox_depth": ("service", ()),
     "messages_waiting_parked": ("service", ()),
@@ -47,8 +47,8 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "projection_lag_events": ("view", ()),
     "views_stopped": ("view", ()),
 }
-"""What waits: by which label, and the values of that label that are always there."""
-SAID: Mapping[str, tuple[str, dict[str, str]]] = {
+"""The gauges: their label, and the values of the label that are always exported."""
+OF_EVENTS: Mapping[str, tuple[str, dict[str, str]]] = {
     orders.OrderCreated.type: ("orders", {"outcome": "placed"}),
     orders.OrderImported.type: ("orders", {"outcome": "imported"}),
     orders.OrderConfirmed.type: ("orders", {"outcome": "confirmed"}),
@@ -65,11 +65,11 @@ SAID: Mapping[str, tuple[str, dict[str, str]]] = {
     fulfillment.RunCompensated.type: ("saga_runs_reached", {"status": "compensated"}),
     fulfillment.RunStuck.type: ("saga_runs_reached", {"status": "stuck"}),
 }
-"""Events that have a name of their own among the numbers."""
+"""The types of events that have a metric of their own, with its labels."""
 
 
 class Listener:
-    """Hears from one database that something was counted."""
+    """Listens for the notification of one database that something was counted."""
 
     def __init__(self, dsn: str | Secret) -> None:
         self._dsn = plain(dsn)
@@ -77,7 +77,7 @@ class Listener:
         self._changed = True
 
     async def changed(self) -> bool:
-        """Whether something may have been counted since this was last asked; Unavailable if the database is away."""
+        """Whether something may have been counted since the last call; Unavailable if the database is away."""
         import asyncpg
 
         if is_pooled(self._dsn()):
@@ -85,13 +85,13 @@ class Listener:
         if self._connection is None or self._connection.is_closed():
             with translated():
                 connection = await asyncpg.connect(self._dsn(), timeout=CONNECT_TIMEOUT_SECONDS)
-                await connection.add_listener(CHANNEL, self._hear)
+                await connection.add_listener(CHANNEL, self._notified)
             self._connection, self._changed = connection, True
         changed, self._changed = self._changed, False
         return changed
 
     def again(self) -> None:
-        """What was heard could not be followed: it is still to be done."""
+        """Count as changed in the next call, too: the last change could not be read completely."""
         self._changed = True
 
     async def close(self) -> None:
@@ -99,12 +99,12 @@ class Listener:
         if self._connection is not None:
             await self._connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
 
-    def _hear(self, *_: object) -> None:
+    def _notified(self, *_: object) -> None:
         self._changed = True
 
 
 class Counts:
-    """The numbers of the whole system, from the log database and the read database."""
+    """The metrics of the whole system, from the event store and the read database."""
 
     def __init__(self, log_dsn: str | Secret, read_dsn: str | Secret) -> None:
         self._store = Connections(log_dsn, "operations", CONNECTIONS)
@@ -115,7 +115,7 @@ class Counts:
         self._gauges: Mapping[str, Mapping[str, float]] = {}
 
     async def refresh(self) -> None:
-        """Look again if anything changed; Unavailable if a database is away."""
+        """Read the metrics again if one has changed; Unavailable if a database is away."""
         async with self._turn:
             if not any([await listener.changed() for listener in self._listeners]):
                 return
@@ -126,17 +126,13 @@ class Counts:
                 raise
 
     async def _look(self) -> None:
-        if await self.count():
-            self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
+        if await count(self._store.fetch):
+            self._listeners[0].again()  # until nothing is new: events that are not committed yet are counted next time
         kept = await self._store.fetch(sql("kept").replace("FROM metrics", "FROM log.metrics"))
         kept += await self._read.fetch(sql("kept"))
-        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), *FROM_THE_START)]
+        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*OF_EVENTS.values(), *FROM_THE_START)]
         self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
         self._gauges = await self._waiting()
-
-    async def count(self) -> int:
-        """Count what the log has got since it was last counted; the number of events."""
-        return await count(self._store.fetch)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -144,7 +140,7 @@ class Counts:
             await each.close()
 
     def exported(self) -> Iterable[Metric]:
-        """All of it, as of the last look."""
+        """The metrics as of the last `refresh`."""
         from prometheus_client.core import GaugeMetricFamily
 
         yield from families(self._cells)
@@ -166,11 +162,11 @@ class Counts:
 
 
 def _cells(row: Record) -> Iterable[Cell]:
-    """A row as it is exported: with its service, and again under the name that an event has of its own."""
+    """A row as metrics: with its service, and once more as the metric that its event type has in OF_EVENTS."""
     labels: dict[str, str] = json.loads(row["labels"])
-    if row["name"] not in OF_THE_LOG:
+    if row["name"] not in OF_THE_SYSTEM:
         labels["service"] = row["service"]
     yield Cell(row["name"], json.dumps(labels), row["slot"], row["value"])
-    if row["name"] == "log_events" and labels["type"] in SAID:
-        name, own = SAID[labels["type"]]
+    if row["name"] == "log_events" and labels["type"] in OF_EVENTS:
+        name, own = OF_EVENTS[labels["type"]]
         yield Cell(name, json.dumps(own), COUNTER, row["value"])

@@ -8,10 +8,7 @@ from typing import NamedTuple
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.published import streams_of, subject_of
 
-__all__ = ["WINDOW", "EventLog", "Found", "Wanted"]
-
-WINDOW = 100_000
-"""Positions that one read looks at, so that a rare type costs no scan of the whole event store."""
+__all__ = ["EventLog", "Found", "Wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +46,7 @@ class EventLog:
         end = await self._reader.end(after)
         if wanted.subject:
             return await self._about(after, end, wanted, events_max)
-        if after.epoch < end.epoch:  # between two epochs are no positions at which a window could end
-            page = await self._reader.read_all(after, events_max)
-        else:
-            page = await self._reader.read_types(after, Position(min(end, after + WINDOW)), wanted.types, events_max)
+        page = await self._reader.read_types(after, end, wanted.types, events_max)
         events = [event for event in page.events if wanted.has(event)]
         return Found(events, page.end, more=page.full or page.end < end)
 

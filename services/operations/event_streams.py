@@ -54,7 +54,11 @@ class EventStreams:
         It ends when `recheck` refuses the client's token. HistoryCut if the event store lost `after`.
         """
         if self._newest.streams >= STREAMS_MAX:
-            raise Unavailable("too-many-streams", f"{STREAMS_MAX} streams are open: connect again later", 10)
+            raise Unavailable(
+                "too-many-streams",
+                f"{STREAMS_MAX} streams are open, the maximum of a process. Connect again later.",
+                10,
+            )
         begin = await self._events.end() if after is None else after
         first = await self._events.page(begin, wanted, EVENTS_AT_ONCE)  # an error is answered with its own status
         return EventStream(self._frames(begin, wanted, first, recheck))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import Header, Query
+from fastapi import Header
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import RECHECK, Caller, Recheck, needs
@@ -13,7 +13,7 @@ from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, START, HistoryCut, Position
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import KNOWN_ONLY, wrong
+from services.kit.rest.params import in_query, wrong
 from services.operations.answers import EventPage
 from services.operations.event_log import EventLog, Wanted
 from services.operations.event_streams import EVENT_STREAM, EventStream, EventStreams
@@ -29,30 +29,30 @@ STREAM: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {EVENT_STREAM
 
 Types = Annotated[
     str | None,
-    Query(
-        max_length=PATTERNS_CHARS_MAX,
-        description="Types of events, with commas between them. A final `*` stands for the rest of a type. Without "
+    in_query(
+        "Types of events, with commas between them. A final `*` stands for the rest of a type. Without "
         "`types` the answer has every event that the token may see.",
-        examples=["zerocart.orders.*,zerocart.payments.payment.captured.v1"],
+        "zerocart.orders.*,zerocart.payments.payment.captured.v1",
+        max_length=PATTERNS_CHARS_MAX,
     ),
 ]
 Subject = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only events about this order, product or account.",
+        "ord_iwc61wrq2spsmypx929bhj947yw",
         min_length=1,
         max_length=64,
         pattern=ONE_LINE,
-        description="Only events about this order, product or account.",
-        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
     ),
 ]
 After = Annotated[
     str | None,
-    Query(
-        json_schema_extra={"pattern": POSITION_PATTERN},
-        description="Only events after this position: `next` of the page before, or `position` of an event. Without "
+    in_query(
+        "Only events after this position: `next` of the page before, or `position` of an event. Without "
         "it, pages start with the first event, and a stream with the next one.",
-        examples=["00010000000002f1"],
+        "00010000000002f1",
+        json_schema_extra={"pattern": POSITION_PATTERN},
     ),
 ]
 LastEventId = Annotated[
@@ -62,11 +62,11 @@ LastEventId = Annotated[
         examples=["00010000000002f1"],
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=PAGE_EVENTS_MAX, description="The maximum number of events.", examples=[100])]
+Limit = Annotated[int, in_query("The maximum number of events.", 100, ge=1, le=PAGE_EVENTS_MAX)]
 Accept = Annotated[str, Header(include_in_schema=False)]
 
 
-@routes.get("/events", responses=STREAM, dependencies=[KNOWN_ONLY])
+@routes.get("/events", responses=STREAM)
 async def read_events(
     caller: Annotated[Caller, needs("events:read")],
     events: Annotated[EventLog, provided(EventLog)],

@@ -1,6 +1,6 @@
-"""Dead letters: stored once each, looked at, handed in again or discarded with a reason.
+"""Dead letters: each is stored once, and an operator replays it or discards it with a reason.
 
-A letter is one message that one destination did not take: the same event may be dead for two Triggers.
+A dead letter is an event that one destination did not accept; two Triggers may give up on the same event.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DROPPED_ON_REPLAY = (
     "knativekafkapartition",
     "knativekafkaoffset",
 )
-"""What the broker added: left in, it would describe the next failure wrongly."""
+"""Attributes that the broker added about the failure, which a replay leaves out."""
 
 STORE = """
     INSERT INTO dead_letters
@@ -100,7 +100,7 @@ class Letters:
         async with self._store.transaction() as unit:
             letter = _one(await unit.fetch(ONE, letter_id))
             if letter.status == "discarded":
-                raise RuleViolation("dead-letter-decided", f"the letter was {letter.status} before")
+                raise RuleViolation("dead-letter-decided", f"The dead letter is {letter.status} already.")
             await unit.execute(DECIDE, letter_id, status, reason)
         return letter
 
@@ -131,7 +131,7 @@ def original(letter: Letter) -> dict[str, str]:
 
 def _one(rows: Sequence[Mapping[str, object]]) -> Letter:
     if not rows:
-        raise NotFound("dead-letter-not-found", "there is no such dead letter")
+        raise NotFound("dead-letter-not-found", "There is no such dead letter.")
     return _letter(rows[0])
 
 

@@ -88,7 +88,7 @@ class Newest:
             await asyncio.sleep(pause)
 
     async def _look(self) -> bool:
-        """Read what is new; whether anything is."""
+        """Read the new events; whether there are any."""
         end = await self._reader.end()
         if end == self._end:
             return False

@@ -1,4 +1,4 @@
-"""What the system has to do, what is stuck, and what each service used: figures of the metrics store and the log.
+"""What waits, what is stuck, and what each service used: figures of the metrics stores and the event store.
 
 Reading them wakes no other service.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from services.kit.eventstore.port import EventStore
 from services.kit.telemetry.metrics import CELLS
 from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting, WebhookQueue
-from services.operations.counting import LAG_EVENTS_MAX, count, sql
+from services.operations.counting import LAG_EVENTS_MAX, FetchMappings, count, sql
 from services.operations.processes import Processes
 
 __all__ = ["Overview"]
@@ -37,6 +37,12 @@ COLD_STARTS = """
     FROM log.metrics WHERE name = 'cold_start' AND slot BETWEEN 0 AND $1
     GROUP BY service HAVING sum(value) FILTER (WHERE slot < $1) > 0
 """
+UNPUBLISHED = """
+    SELECT extract(epoch FROM now() - min(e.time))::double precision AS seconds
+    FROM (SELECT service, stream, first_version FROM log.outbox LIMIT $1) AS waiting
+    JOIN log.events AS e USING (service, stream) WHERE e.version = waiting.first_version
+"""
+UNPUBLISHED_MAX = 1_000
 PLACED = """
     SELECT day::text AS day, sum(value) AS orders FROM log.metrics
     WHERE name = 'orders_placed' AND day >= $1 GROUP BY day ORDER BY day DESC
@@ -47,7 +53,7 @@ class Overview:
     """Reads the figures with the role of operations."""
 
     def __init__(self, store: EventStore, processes: Processes) -> None:
-        self._store = store
+        self._fetch: FetchMappings = store.fetch
         self._processes = processes
 
     async def read(self, days: int) -> System:
@@ -58,7 +64,11 @@ class Overview:
         stuck = await self._fetch(STUCK, STUCK_MAX)
         starts, costs = await self._everywhere(COLD_STARTS, CELLS - 1), await self._everywhere(COSTS, first)
         placed = await self._fetch(PLACED, first)
+        [unpublished] = await self._fetch(UNPUBLISHED, UNPUBLISHED_MAX)
+        seconds = unpublished["seconds"]
         return System(
+            at=datetime.now(UTC),
+            oldest_unpublished_seconds=None if seconds is None else max(0.0, seconds),
             services=await self._processes.services(),
             views=await self._processes.views(),
             waiting=[Waiting(what=row["name"], label=row["label"], count=int(row["value"])) for row in waiting],
@@ -73,10 +83,6 @@ class Overview:
         here = await self._fetch(text, *arguments)
         rows = [*here, *await self._processes.fetch_read(text.replace("log.metrics", "metrics"), *arguments)]
         return sorted(rows, key=lambda row: row["service"])
-
-    async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        async with self._store.transaction() as unit:
-            return await unit.fetch(text, *arguments)
 
 
 def _by_day(costs: Sequence[Mapping[str, Any]], placed: Sequence[Mapping[str, Any]]) -> list[DayCost]:

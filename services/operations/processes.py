@@ -1,8 +1,8 @@
 """Which services have a process now, what each did last, and how far the views of the read database are behind.
 
 A process holds a connection to its database from its start, or from its first use, until it ends; Postgres shows each
-connection with its role and its name, which tells what the process handled last (`services/kit/telemetry/activity.py`).
-So nobody has to ask a service, which would wake it, and no process writes that it lives.
+connection with its role and its name, which has what the process handled last (`services/kit/telemetry/activity.py`).
+So no request wakes a service for this, and no process has to write that it runs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.connections import Connections, statement
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.pooler import is_pooled
-from services.kit.eventstore.port import START, EventStore, Position
+from services.kit.eventstore.port import START, EventStore
 from services.kit.telemetry.activity import SESSION
 from services.operations.answers import ServiceState, ViewBuild, ViewState
-from services.operations.counting import LAG_EVENTS_MAX, VIEWS, sql
+from services.operations.counting import LAG_EVENTS_MAX, VIEWS, FetchMappings, sql
 
 __all__ = ["Processes", "differing_tables", "latest_of", "share_of"]
 
 CONNECTIONS = 1
 _TOLD = re.compile(rf"{SESSION} (\d{{1,11}}) (.+)")
+GAPS = "SELECT first, cut_at FROM log.epochs"
 CONNECTED = """
     SELECT substr(usename, length($1::text) + 1) AS service, array_agg(application_name) AS sessions
     FROM pg_stat_activity WHERE starts_with(usename, $1::text) AND datname = current_database() GROUP BY usename
@@ -40,7 +41,7 @@ class Processes:
     """Reads the sessions of both databases; without the address of the read database, of the event store only."""
 
     def __init__(self, store: EventStore, settings: Settings) -> None:
-        self._store = store
+        self._fetch: FetchMappings = store.fetch
         self._settings = settings
         self._read = Connections(settings.read_database_url, "public", CONNECTIONS, check_cluster=False)
 
@@ -54,21 +55,22 @@ class Processes:
         """The views by name; none if the address of the read database is not set."""
         builds = {row["view"]: row for row in await self.fetch_read(BUILDS)}
         [last] = await self._fetch(statement("horizon"), START)
+        gaps = [(row["first"], row["cut_at"]) for row in await self._fetch(GAPS)]
         return [
             ViewState(
                 view=row["view"],
                 events_behind=await self._behind(row),
                 stopped=row["stopped_at"] is not None,
-                build=await self._build(builds[row["view"]], last["horizon"]) if row["view"] in builds else None,
+                build=await self._build(builds[row["view"]], last["horizon"], gaps) if row["view"] in builds else None,
             )
             for row in await self.fetch_read(VIEWS)
         ]
 
-    async def _build(self, row: Mapping[str, Any], last: int) -> ViewBuild:
+    async def _build(self, row: Mapping[str, Any], last: int, gaps: Sequence[tuple[int, int]]) -> ViewBuild:
         differing = differing_tables(row["compared"])
         return ViewBuild(
             version=row["version"], revision=row["revision"], began_at=row["made_at"], then=row["next"],
-            events_behind=await self._behind(row), share_read=share_of(row["position"], last),
+            events_behind=await self._behind(row), share_read=share_of(row["position"], last, gaps),
             stopped=row["stopped_at"] is not None, compared=differing is not None, differing_tables=differing or [],
         )  # fmt: skip
 
@@ -102,10 +104,6 @@ class Processes:
             return None
         return {row["service"]: row["sessions"] for row in await self._read.fetch(CONNECTED, role_of(""))}
 
-    async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        async with self._store.transaction() as unit:
-            return await unit.fetch(text, *arguments)
-
 
 def latest_of(sessions: Iterable[str]) -> tuple[str | None, datetime | None]:
     """What the sessions with these names handled last, and when; None if no name tells it."""
@@ -116,11 +114,13 @@ def latest_of(sessions: Iterable[str]) -> tuple[str | None, datetime | None]:
     return latest[2], datetime.fromtimestamp(int(latest[1]), UTC)
 
 
-def share_of(position: int, last: int) -> float:
-    """How much of the event store a version has read, from 0 to 1, by the numbers of the positions."""
-    if Position(position).epoch < Position(last).epoch:
-        return 0.0
-    return min(1.0, Position(position).number / max(1, Position(last).number))
+def share_of(position: int, last: int, gaps: Sequence[tuple[int, int]]) -> float:
+    """How much of the event store a version has read, from 0 to 1, by the positions without their gaps.
+
+    A gap is `first` and `cut_at` of a row of `log.epochs`: no event has a position between them.
+    """
+    read, there = (at - sum(first - cut_at for first, cut_at in gaps if first < at) for at in (position, last))
+    return min(1.0, max(0, read) / max(1, there))
 
 
 def differing_tables(compared: str | None) -> list[str] | None:

@@ -29,7 +29,7 @@ class Replays:
     def check(self, letter: Letter) -> None:
         """RuleViolation if the letter was discarded."""
         if letter.status == "discarded":
-            raise RuleViolation("dead-letter-decided", f"dead letter {letter.id} is discarded and cannot be replayed")
+            raise RuleViolation("dead-letter-decided", f"Dead letter {letter.id} is discarded and cannot be replayed.")
 
     async def parked(self, messages_max: int, order_id: str = "") -> Sequence[FailedMessage]:
         """The parked messages of all services; those about one order, if one is given."""
@@ -40,7 +40,7 @@ class Replays:
         found = await self.parked(LETTERS_PAGE_MAX)
         failure = next((each for each in found if (each.service, each.key) == (service, key)), None)
         if failure is None:
-            raise NotFound("parked-not-found", f"{service} has no parked message with this key")
+            raise NotFound("parked-not-found", f"{service} has no parked message with this key.")
         attributes = {name: value for name, value in failure.attributes.items() if not name.startswith("knative")}
         await self._publisher.republish(attributes.get("partitionkey", ""), attributes, failure.data)
         await self._parked.clear(failure.key, failure.service)

@@ -13,8 +13,8 @@ import sys
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.telemetry.logging import configure, log
-from services.kit.telemetry.metrics import text
-from services.kit.wire.asgi import Receive, Scope, Send, send_empty
+from services.kit.telemetry.metrics import MEDIA_TYPE, text
+from services.kit.wire.asgi import HEALTH_PATHS, Receive, Scope, Send, send_body, send_empty
 from services.operations.counts import Counts
 
 __all__ = ["Watch", "main"]
@@ -40,21 +40,17 @@ class Watch:
         elif scope["path"] == "/metrics":
             await self._metrics(send)
         else:
-            await send_empty(send, 200 if scope["path"] in ("/healthz/live", "/healthz/ready") else 404)
+            await send_empty(send, 200 if scope["path"] in HEALTH_PATHS else 404)
 
     async def _metrics(self, send: Send) -> None:
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 await self._counts.refresh()
         except (Unavailable, TimeoutError) as error:
-            log("numbers cannot be read", level=logging.WARNING, error=error)
+            log("metrics cannot be read", level=logging.WARNING, error=error)
             await send_empty(send, 503, retry_after_seconds=RETRY_SECONDS)
             return
-        body = text(self._counts.exported())
-        headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
-                   (b"content-length", b"%d" % len(body))]  # fmt: skip
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send_body(send, 200, text(self._counts.exported()), MEDIA_TYPE)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Orders: place, change, cancel; an order's life as its customer sees it."""
+"""Orders: places, drafts, changes, edits, imports and cancels orders."""

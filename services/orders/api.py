@@ -18,7 +18,6 @@ from services.contracts.scopes import ORDERS_ADMIN, ORDERS_PRICE
 from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.currencies import shown_money
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
@@ -26,7 +25,7 @@ from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import contact_of
 from services.kit.privacy.vault import Vault
 from services.kit.rest.answers import Answer, CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, provided, respond
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.limits import limited
 from services.orders.answers import (
     Amended,
@@ -47,7 +46,6 @@ from services.orders.bodies import (
     QuoteBody,
     SubmitBody,
 )
-from services.orders.domain import ORDER
 from services.orders.limits import RATES
 from services.orders.order import (
     ID_PREFIX,
@@ -59,12 +57,12 @@ from services.orders.order import (
     RewriteDraft,
     Submit,
 )
-from services.orders.placing import Placing, PricedCommand, conclude
+from services.orders.orders import Orders
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Delivery
 
-__all__ = ["OrderId", "Pricer", "Shop", "Writer", "answer_to", "quoted", "routes"]
+__all__ = ["AllOrders", "OrderId", "Writer", "answer_to", "check_prices", "quoted", "routes"]
 
 routes = json_router()
 
@@ -78,8 +76,7 @@ AsDraft = Annotated[
     bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
 ]
 Writer = Annotated[Caller, needs("orders:write")]
-Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
-Pricer = Annotated[Placing, provided(Placing)]
+AllOrders = Annotated[Orders, provided(Orders)]
 
 
 @routes.post(
@@ -95,7 +92,7 @@ async def place_order(
     body: OrderBody,
     caller: Writer,
     cause: RestCause,
-    placing: Pricer,
+    orders: AllOrders,
     as_draft: AsDraft = False,
 ) -> CommandAnswer[PlacedOrDrafted]:
     """Place an order.
@@ -115,33 +112,31 @@ async def place_order(
 
     An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """
-    order_id, settings = new_id(ID_PREFIX), placing.settings
-    fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
-    number = await placing.numbers.next()
-    if as_draft:
-        draft = BeginDraft(
-            at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules
-        )
-        answer = PlacedOrDrafted(order_id=order_id, status="draft")
-        return await _priced(placing, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
-    command = Place(
-        at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules,
-        is_acknowledged=settings.mails_when_placed,
+    settings = orders.settings
+    fields, basket = await _fields(body, caller, orders.handler.vault, settings), _basket(body, caller, settings)
+    order_id = new_id(ID_PREFIX)
+    command = (BeginDraft if as_draft else Place)(
+        at=cause.at, order_id=order_id, number=await orders.numbers.next(), fields=fields, basket=basket,
+        rules=settings.rules, is_acknowledged=settings.mails_when_placed,
     )  # fmt: skip
-    return await _priced(placing, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
+    if as_draft:
+        return await answer_to(
+            orders, command, cause, 201, lambda events: PlacedOrDrafted(**_drafted(order_id, events))
+        )
+    return await answer_to(orders, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
 @routes.post("/quotes", dependencies=[limited("quote", RATES, GUEST_PREFIX)])
-async def quote_order(body: QuoteBody, caller: Writer, cause: UnmarkedCause, placing: Pricer) -> Answer[Quote]:
+async def quote_order(body: QuoteBody, caller: Writer, cause: UnmarkedCause, orders: AllOrders) -> Answer[Quote]:
     """Quote an order.
 
     Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
-    every field of `POST /orders`, and refuses what that would refuse because of prices.
+    every field of `POST /orders`, and refuses the same prices.
     """
-    address, settings = body.shipping_address, placing.settings
+    address, settings = body.shipping_address, orders.settings
     method = body.shipping_method
     to = Delivery(settings.rules.home_country, method=method) if address is None else Delivery.to(address, method)
-    priced = await placing.quote(_basket(body, caller, settings), cause, settings.rules, to)
+    priced = await orders.quote(_basket(body, caller, settings), cause, settings.rules, to)
     lines = [quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
@@ -153,20 +148,19 @@ async def redraft_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    placing: Pricer,
+    orders: AllOrders,
 ) -> CommandAnswer[Drafted]:
     """Replace a draft.
 
     Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
     amend or cancel the order instead.
     """
-    settings = placing.settings
-    fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
+    settings = orders.settings
+    fields, basket = await _fields(body, caller, orders.handler.vault, settings), _basket(body, caller, settings)
     command = RewriteDraft(
         at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
     )
-    draft = Drafted(order_id=order_id, status="draft")
-    return await _priced(placing, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
+    return await answer_to(orders, command, cause, 200, lambda events: _drafted(order_id, events), version)
 
 
 @routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
@@ -175,7 +169,7 @@ async def submit_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    placing: Pricer,
+    orders: AllOrders,
     body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
@@ -186,42 +180,35 @@ async def submit_order(
     """
     expected = Money.of(body.expected_total) if body and body.expected_total else None
     command = Submit(
-        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=placing.settings.rules, expected_total=expected,
-        is_acknowledged=placing.settings.mails_when_placed,
+        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=orders.settings.rules, expected_total=expected,
+        is_acknowledged=orders.settings.mails_when_placed,
     )  # fmt: skip
-    return await _priced(placing, command, cause, 202, lambda events: _placed(order_id, events), version)
+    return await answer_to(orders, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 
 @routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
 async def amend_order(
-    order_id: OrderId,
-    body: AmendBody,
-    caller: Writer,
-    cause: RestCause,
-    version: ExpectedVersion,
-    handler: Handler,
-    settings: Shop,
+    order_id: OrderId, body: AmendBody, caller: Writer, cause: RestCause, version: ExpectedVersion, orders: AllOrders
 ) -> CommandAnswer[Amended]:
     """Amend an order.
 
     Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
-    null does not change, tags and metadata are replaced as a whole. What is accepted is on the parcel and in the mails.
-    Refused (409) once the parcel is being made, or if the shop's taxes or shipping cost of the new address could be
-    others: cancel the order and place another. Refused (409) for an imported order, too.
+    null does not change, tags and metadata are replaced as a whole. The parcel and the mails have the accepted values.
+    Refused (409) once the parcel is being made, or if the shop may have other taxes or another shipping cost for the
+    new address: cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
             "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
         )
-    command = Amend(
-        at=cause.at, order_id=order_id, changes=AmendedFields.of(body), rules=settings.rules, restricted_to=caller.own
-    )
-    return await answer_to(handler, command, cause, 202, Amended(order_id=order_id), version)
+    changes, rules = AmendedFields.of(body), orders.settings.rules
+    command = Amend(at=cause.at, order_id=order_id, changes=changes, rules=rules, restricted_to=caller.own)
+    return await answer_to(orders, command, cause, 202, Amended(order_id=order_id), version)
 
 
 @routes.post("/orders/{order_id}/cancel", status_code=202, responses=location(202, "the order"))
 async def cancel_order(
-    order_id: OrderId, body: CancelBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId, body: CancelBody, caller: Writer, cause: RestCause, version: ExpectedVersion, orders: AllOrders
 ) -> CommandAnswer[CancellationStarted]:
     """Cancel an order.
 
@@ -230,17 +217,12 @@ async def cancel_order(
     (409) once the carrier has the parcel, if the order failed, and for an imported order.
     """
     command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)
-    return await respond(
-        cause,
-        lambda marked: conclude(handler, command, marked, version),
-        status=202,
-        body=CancellationStarted(order_id=order_id, status="cancelling"),
-        location=f"/orders/{order_id}",
-    )
+    started = CancellationStarted(order_id=order_id, status="cancelling")
+    return await answer_to(orders, command, cause, 202, started, version)
 
 
 async def answer_to(
-    handler: CommandHandler,
+    orders: Orders,
     command: OrderCommand,
     cause: Cause,
     status: int,
@@ -248,13 +230,12 @@ async def answer_to(
     version: int | None = None,
 ) -> CommandAnswer[Body]:
     """Carry out a command on one order, and answer `body`, which can be a function of the events."""
-    order_id = command.order_id
     return await respond(
         cause,
-        lambda marked: handler.handle(ORDER, order_id, command, marked, version),
+        lambda marked: orders.carry_out(command, marked, version),
         status=status,
         body=body,
-        location=f"/orders/{order_id}",
+        location=f"/orders/{command.order_id}",
     )
 
 
@@ -266,29 +247,16 @@ def quoted(line: OrderLine, currency: str) -> QuotedLine:
     return cast("QuotedLine", of_line | shown)
 
 
-async def _priced(
-    placing: Placing,
-    command: PricedCommand,
-    cause: Cause,
-    status: int,
-    body: Callable[[Sequence[Message]], Body],
-    version: int | None = None,
-) -> CommandAnswer[Body]:
-    return await respond(
-        cause,
-        lambda marked: placing.carry_out(command, marked, version),
-        status=status,
-        body=body,
-        location=f"/orders/{command.order_id}",
-    )
+def _drafted(order_id: str, events: Sequence[Message]) -> Drafted:
+    return Drafted(order_id=order_id, status="draft", **_content(events))
 
 
 def _placed(order_id: str, events: Sequence[Message]) -> Placed:
     content = _content(events)
     if any(isinstance(event, OrderHeld) for event in events):
-        return Placed({"order_id": order_id, "status": "on_hold", **content})
-    answer = Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
-    return Placed({**answer, **content})
+        return Placed(order_id=order_id, status="on_hold", **content)
+    time = ESTIMATED_PROCESSING_TIME
+    return Placed(order_id=order_id, status="pending", estimated_processing_time=time, **content)
 
 
 def _content(events: Sequence[Message]) -> ShownContent:
@@ -301,10 +269,14 @@ def _content(events: Sequence[Message]) -> ShownContent:
 
 
 def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Basket:
-    """The basket of a request; Forbidden if it names prices and the caller has no scope for that."""
-    if ORDERS_PRICE not in caller.scopes and (named := body.named_prices):
-        raise Forbidden(ORDERS_PRICE, named)
+    check_prices(caller, body.named_prices)
     return body.basket(settings.currency)
+
+
+def check_prices(caller: Caller, named: tuple[str, ...]) -> None:
+    """Forbidden if a request names prices in these fields, and the caller has no scope for that."""
+    if named and ORDERS_PRICE not in caller.scopes:
+        raise Forbidden(ORDERS_PRICE, named)
 
 
 async def _fields(body: OrderBody, caller: Caller, vault: Vault, settings: OrdersSettings) -> PlacedFields:

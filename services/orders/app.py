@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.orders.links import OrderLinks
-from services.orders.placing import Placing
+from services.orders.orders import Orders
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
 from services.orders.settings import OrdersSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -36,8 +30,9 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
 
     if host.receipts is not None:
         host = replace(host, receipts=PriceBookReceipts(host.receipts.connections, host.receipts.reader))
+    orders = Orders(host.handler, own)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.orders import api, edits_api, imports_api, links_api, staff_api
 
         # orders are placed more often than anything else is done: their route is the first one that is tried
@@ -46,9 +41,9 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
     return Service(
         host,
         admin_scope=ORDERS_ADMIN,
-        reactions=reactions(host.handler, own.rules),
+        reactions=reactions(orders),
         routers=routers,
-        provides=(own, OrderLinks(host.handler), Placing(host.handler, own)),
+        provides=(orders, OrderLinks(host.handler)),
         warms=WARMS,
         alone=ALONE,
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from services.contracts.orders import (
@@ -35,6 +35,7 @@ from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
 from services.kit.domain.message import Email, Money, Value
 from services.kit.domain.texts import ONE_LINE, Line
+from services.kit.rest.bodies import RequestBody
 from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
@@ -258,7 +259,7 @@ class OrderBody(BasketBody, ContentBody, PlacedFields):
 
 
 class QuoteBody(OrderBody):
-    """An order whose amounts are asked for; who orders, where it goes and how it is paid may still be unknown."""
+    """An order whose amounts are requested; the customer, the address and the payment method may be absent."""
 
     model_config = ConfigDict(
         defer_build=False, json_schema_extra={"examples": [{"items": [{"product_id": "MUG", "quantity": 2}]}]}
@@ -267,10 +268,9 @@ class QuoteBody(OrderBody):
     payment_method: PaymentMethod | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class SubmitBody(BaseModel):
+class SubmitBody(RequestBody):
     """The total for which the client submits a draft."""
 
-    model_config = ConfigDict(extra="forbid")
     expected_total: OrderAmount | None = Field(
         default=None, description="Refused (409) if the draft comes to another total at the prices of now."
     )
@@ -289,7 +289,7 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
         "spread over the items in proportion to what the discounts leave of them.",
     )
     refunded: Refunded | None = Field(
-        default=None, description="The part of the total that the customer has back; at most the total."
+        default=None, description="The amount that was refunded to the customer; at most the total."
     )
     total: OrderAmount | None = Field(
         default=None, description="The total in that system; refused (422) if the order comes to another."
@@ -341,39 +341,33 @@ class AmendBody(AmendedFields):
     notes: Notes | None = None
 
 
-class NoteBody(BaseModel):
+class NoteBody(RequestBody):
     """A note that only staff read."""
 
-    model_config = ConfigDict(extra="forbid")
     text: Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
 
-class LookupBody(BaseModel):
+class LookupBody(RequestBody):
     """The number of an order, and the address to which its mails go."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"number": "10042", "email": "ann@example.com"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"number": "10042", "email": "ann@example.com"}]})
     number: ShortLine
     email: Email
 
 
-class CancelBody(BaseModel):
+class CancelBody(RequestBody):
     """Why an order is cancelled."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Line
 
 
-class HoldBody(BaseModel):
+class HoldBody(RequestBody):
     """Why an order is put on hold."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Line = Field(description="The customer can read it. Write a note about what the customer must not read.")
 
 
-class ReleaseBody(BaseModel):
+class ReleaseBody(RequestBody):
     """Why an order is released."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Line | None = Field(default=None, description="The customer can read it.")

@@ -44,6 +44,7 @@ from services.contracts.scheduler import TimerRequested
 from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
+from services.kit.saga.participant import Failure, failed, reply_to
 from services.orders.content import placed_in_future, with_content
 from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, planned_edit, remind_edit
 from services.orders.holding import hold_or_release, placed, wait_for_release
@@ -281,16 +282,15 @@ def cancel(command: Cancel, order: Order) -> Decision:
 
 def finalize(command: Finalize, order: Order) -> Decision:
     """Accept no change any more, and reply to each attempt with the address and the contact that are final."""
-    to = {"saga_id": command.order_id, "step": command.step, "attempt": command.attempt}
     match order:
         case Pending(recipient=recipient):
-            return [OrderFinalized.of(recipient, **to)]
+            return [OrderFinalized.of(recipient, **reply_to(command.request))]
         case OnHold(is_begun=True):
             return wait_for_release(command, order)
         case Cancelling() | Cancelled() | Failed():
-            error = f"the status of the order is {name_of(order)}"
-            why = {"success": False, "error_code": f"order-{name_of(order)}", "error": error}
-            return [OrderNotFinalized.model_validate({**to, **why})]
+            status = name_of(order)
+            why = Failure(f"order-{status}", f"the status of the order is {status}", transient=False)
+            return [failed(OrderNotFinalized, command.request, why)]
         case _:
             return []  # an attempt that comes after the end of the run
 
@@ -336,9 +336,7 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     if isinstance(order, NoOrder | Draft | Imported):
         return []
     email = None if isinstance(order, Cancelled | Failed) else order.email
-    names = ("order_id", "refund_id", "amount", "refunded", "lines", "shipping")
-    fields = {name: getattr(command, name) for name in names}
-    return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
+    return [OrderRefunded.of(command.fact, customer_id=order.customer_id, email=email)]
 
 
 def evolve(order: Order, event: Message) -> Order:

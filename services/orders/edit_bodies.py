@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from services.contracts.orders import ORDER_LINES_MAX
 from services.kit.domain.amounts import SignedExact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.message import Money, Sku, Value
 from services.kit.domain.texts import Line
+from services.kit.rest.bodies import RequestBody
 from services.orders.bodies import Price
 from services.orders.order import ChangedLine
 from services.orders.pricing import WantedLine
@@ -62,11 +63,10 @@ class EditedLine(Value):
         return ChangedLine(quantity=self.quantity, wanted=wanted, currency=price.currency if price else None)
 
 
-class EditBody(BaseModel):
+class EditBody(RequestBody):
     """The changes of an order's lines; lines that are not named stay as they are."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"lines": [{"line": 1, "quantity": 1}], "reason": "The customer wants one less."}]
         },

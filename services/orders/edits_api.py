@@ -6,23 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from services.contracts.orders import OrderEdited, OrderEditPlanned, OrderEditRequested, PricedFields
-from services.contracts.scopes import ORDERS_PRICE
 from services.kit.auth.access import Caller
 from services.kit.commands.cause import Cause
 from services.kit.domain.currencies import shown_money
-from services.kit.domain.errors import Forbidden
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message, Money
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.answers import Money as ShownMoney
-from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, respond
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router
 from services.orders.answers import Edited, EditPreview, QuotedLine, Totals
-from services.orders.api import OrderId, Pricer, Shop, Writer, quoted
+from services.orders.api import AllOrders, OrderId, Writer, answer_to, check_prices, quoted
 from services.orders.edit_bodies import EditBody
 from services.orders.order import Edit
 from services.orders.pricing import shown_totals
 from services.orders.settings import OrdersSettings
-from services.orders.staff_api import require_staff
 
 __all__ = ["routes"]
 
@@ -36,8 +33,7 @@ async def edit_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    placing: Pricer,
-    settings: Shop,
+    orders: AllOrders,
 ) -> CommandAnswer[Edited]:
     """Edit the lines of an order.
 
@@ -58,42 +54,28 @@ async def edit_order(
     the edit adds another amount than `expected_difference` to the total; (422) if no line would be left, or if the
     new total would be zero.
     """
-    command = _command(order_id, body, caller, cause, settings)
-    return await respond(
-        cause,
-        lambda marked: placing.change_lines(command, marked, version),
-        status=202,
-        body=_answer,
-        location=f"/orders/{order_id}",
-    )
+    command = _command(order_id, body, caller, cause, orders.settings)
+    return await answer_to(orders, command, cause, 202, _answer, version)
 
 
 @routes.post("/orders/{order_id}/edits/preview")
 async def preview_edit(
-    order_id: OrderId, body: EditBody, caller: Writer, cause: UnmarkedCause, placing: Pricer, settings: Shop
+    order_id: OrderId, body: EditBody, caller: Writer, cause: UnmarkedCause, orders: AllOrders
 ) -> Answer[EditPreview]:
     """Preview an edit.
 
     Returns the amounts that the order would have after this edit, and changes nothing. Takes the body of
-    `POST /orders/{order_id}/edits`, and refuses what that would refuse.
+    `POST /orders/{order_id}/edits`, and refuses it for the same reasons.
     """
-    before, after = await placing.preview(_command(order_id, body, caller, cause, settings))
-    difference = after.total - before.total
-    return Answer(
-        EditPreview(
-            before=_totals(before),
-            after=_totals(after),
-            difference=_money(difference),
-            lines=_lines(after),
-        )
-    )
+    before, after = await orders.preview(_command(order_id, body, caller, cause, orders.settings))
+    difference = _money(after.total - before.total)
+    return Answer(EditPreview(before=_totals(before), after=_totals(after), difference=difference, lines=_lines(after)))
 
 
 def _command(order_id: str, body: EditBody, caller: Caller, cause: Cause, settings: OrdersSettings) -> Edit:
     """The edit that a request asks for; Forbidden if it names prices and the caller has no scope for that."""
-    require_staff(caller)
-    if ORDERS_PRICE not in caller.scopes and (named := body.named_prices):
-        raise Forbidden(ORDERS_PRICE, named)
+    caller.require_admin()
+    check_prices(caller, body.named_prices)
     return Edit(
         at=cause.at,
         order_id=order_id,

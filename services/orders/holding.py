@@ -24,7 +24,8 @@ from services.contracts.orders import (
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.ids import instant_of
 from services.kit.domain.message import Message
-from services.kit.saga.participant import reply_to
+from services.kit.domain.texts import folded
+from services.kit.saga.participant import Failure, failed, reply_to
 from services.orders.order import Finalize, Hold, Imported, NoOrder, OnHold, Order, Pending, Release
 from services.orders.refusals import fulfilled_elsewhere, name_of, not_found
 from services.orders.shop_rules import Review
@@ -82,7 +83,7 @@ def _differ(one: Address, other: Address | None) -> bool:
 
 def _place(address: Address) -> Sequence[str]:
     parts = (address.line1, address.line2, address.city, address.region, address.postal_code, address.country)
-    return ["".join((part or "").casefold().split()) for part in parts]
+    return ["".join(folded(part or "").split()) for part in parts]
 
 
 def hold_or_release(command: Hold | Release, order: Order) -> Decision:
@@ -134,10 +135,9 @@ def _release(command: Release, order: OnHold) -> Decision:
 
 def wait_for_release(command: Finalize, order: OnHold) -> Decision:
     """The reply that fulfillment has to wait; a refusal if it asks again because it waited long enough."""
-    to = {"saga_id": command.order_id, "step": command.step, "attempt": command.attempt}
+    request = command.request
     until = order.asked.answer_by if order.asked and order.asked.answer_by else command.at + HOLD_WAIT
-    if command.answer_by and command.answer_by > until:
-        error = f"nobody released the order within {HOLD_WAIT.days} days"
-        why = {"success": False, "error_code": "held-too-long", "error": error}
-        return [OrderNotFinalized.model_validate({**to, **why})]
-    return [OrderFinalizePending.model_validate({**to, "answer_by": until})]
+    if request.answer_by and request.answer_by > until:
+        why = Failure("held-too-long", f"nobody released the order within {HOLD_WAIT.days} days", transient=False)
+        return [failed(OrderNotFinalized, request, why)]
+    return [OrderFinalizePending(**reply_to(request), answer_by=until)]

@@ -6,30 +6,22 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ValidationError,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedFields
-from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
-from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
+from services.kit.domain.errors import Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import Handler, UnmarkedCause, json_router, not_valid
+from services.kit.rest.bodies import RequestBody
 from services.kit.rest.problems import described, status_of
-from services.kit.rest.routes import refuse_odd_texts
+from services.kit.rest.routes import BatchJsonRequest, refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults
 from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, ShortLine, Source
 from services.orders.domain import ORDER
@@ -37,7 +29,7 @@ from services.orders.order import Import, UndoImport
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "routes"]
 
-routes = json_router(batch=True)
+routes = json_router(BatchJsonRequest)
 
 BATCH_ORDERS_MAX = 100
 BATCH_LINES_MAX = 10_000
@@ -138,10 +130,9 @@ def _as_object(given: object) -> dict[str, object]:
     return cast("dict[str, object]", given) if isinstance(given, dict) else {}
 
 
-class ImportBody(BaseModel):
+class ImportBody(RequestBody):
     """Orders of one system; each is imported or refused on its own."""
 
-    model_config = ConfigDict(extra="forbid")
     source: Source = Field(description="The system that fulfilled the orders. Source and number identify an order.")
     correct: bool = Field(
         default=False,
@@ -153,12 +144,10 @@ class ImportBody(BaseModel):
     )
 
 
-class UndoBody(BaseModel):
+class UndoBody(RequestBody):
     """Imported orders of one system, by their numbers there."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"source": "old-shop", "numbers": ["536365"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"source": "old-shop", "numbers": ["536365"]}]})
     source: Source = Field(description="The `source` of the import.")
     numbers: list[ShortLine] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
 
@@ -184,7 +173,7 @@ async def import_orders(
     that was imported with other content gets 409 `import-differs`, and nothing changes, unless the request has
     `correct: true`: then the order gets the new content as a whole, and status 201.
     """
-    _require_admin(caller)
+    caller.require_admin()
     given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
     return _answer(await asyncio.gather(*(_imported(handler, body, one, cause) for one in given)))
 
@@ -200,13 +189,8 @@ async def undo_imports(
 
     It can be repeated without an Idempotency-Key: a number that is not imported gets status 200 and nothing changes.
     """
-    _require_admin(caller)
+    caller.require_admin()
     return _answer(await asyncio.gather(*(_undone(handler, body.source, number, cause) for number in body.numbers)))
-
-
-def _require_admin(caller: Caller) -> None:
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
 
 
 Result = tuple[Outcome[object] | None, ImportResult]

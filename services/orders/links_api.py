@@ -8,6 +8,7 @@ from services.kit.auth.access import PUBLIC
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause, json_router, provided
 from services.kit.rest.limits import limited
+from services.kit.rest.routes import SmallJsonRequest
 from services.orders.answers import LinkRequested
 from services.orders.bodies import LookupBody
 from services.orders.limits import RATES
@@ -15,7 +16,7 @@ from services.orders.links import OrderLinks
 
 __all__ = ["routes"]
 
-routes = json_router(small=True)
+routes = json_router(SmallJsonRequest)
 
 
 @routes.post("/orders/lookup", status_code=202, dependencies=[PUBLIC, limited("lookup", RATES)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from services.contracts.catalogue import Product
 from services.contracts.orders import (
@@ -12,12 +11,13 @@ from services.contracts.orders import (
     OrderContent,
     OrderEditPlanned,
     OrderEditRequested,
+    OrderFinalize,
     OrderFinalizePending,
     OrderRefunded,
     PlacedFields,
     RecipientFields,
-    RefundedLine,
 )
+from services.contracts.payments import ProviderUpdated
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book, WantedLine
@@ -223,22 +223,27 @@ class CustomerCommand(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order; `book` has the products whose prices it needs.
+class PricedCommand(CustomerCommand):
+    """A command that prices an order by the products in `book` and the `rules` of the shop.
 
-    `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left, and
-    `has_bought` whether an earlier order of its customer is known to be confirmed. `is_acknowledged` tells whether the
-    customer gets a mail as soon as the order is placed.
+    `is_coupon_left` tells whether its coupon has a use left, and `has_bought` whether an earlier order of its customer
+    is known to be confirmed. `is_acknowledged` tells whether the customer gets a mail as soon as the order is placed.
     """
 
-    fields: PlacedFields
-    basket: Basket
-    number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
     has_bought: bool = False
     is_acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentCommand(PricedCommand):
+    """A command that brings the whole content of an order; `number` is the name for people of a new one."""
+
+    fields: PlacedFields
+    basket: Basket
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,14 +262,9 @@ class RewriteDraft(ContentCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(CustomerCommand):
-    """Place the order that a draft describes, at the prices of `book`."""
+class Submit(PricedCommand):
+    """Place the order that a draft describes."""
 
-    book: Book = field(default_factory=dict[str, Product])
-    rules: ShopRules = NO_RULES
-    is_coupon_left: bool = True
-    has_bought: bool = False
-    is_acknowledged: bool = False
     expected_total: Money | None = None
 
 
@@ -389,14 +389,9 @@ class CompleteCancellation(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalize(OrderIntent):
-    """Accept no change any more: the step `step` of fulfillment asks for it before the payment is captured.
+    """Accept no change any more: fulfillment requests this before the payment is captured."""
 
-    Fulfillment waits for the reply until `answer_by`.
-    """
-
-    step: str
-    attempt: int
-    answer_by: datetime | None = None
+    request: OrderFinalize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,13 +408,9 @@ class Deliver(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRefund(OrderIntent):
-    """A refund that staff requested arrived; `refunded` is the sum of all refunds."""
+    """A refund that staff requested arrived, as payments tells."""
 
-    refund_id: str
-    amount: Money
-    refunded: Money
-    lines: tuple[RefundedLine, ...] = ()
-    shipping: Money | None = None
+    fact: ProviderUpdated
 
 
 OrderCommand = (

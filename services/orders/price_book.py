@@ -7,13 +7,13 @@ if the book has another version of one of them by then.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from services.contracts.catalogue import Product, ProductMessage
+from services.kit.domain.recent import Recent
 from services.kit.domain.validity import valid_at
 from services.kit.events.missed import Receipts
 from services.kit.eventstore.gathered import Gathered
@@ -73,7 +73,7 @@ class PriceBook:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._remembered: OrderedDict[str, Row] = OrderedDict()
+        self._remembered = Recent[str, Row](PRODUCTS_REMEMBERED_MAX)
         self._rows = Gathered(self._read)
 
     async def look_up(self, skus: Collection[str], *, fresh: bool) -> Listed:
@@ -93,9 +93,6 @@ class PriceBook:
         rows = await _rows(self._store.fetch, skus)
         for sku, row in rows.items():
             self._remembered[sku] = row
-            self._remembered.move_to_end(sku)
-        while len(self._remembered) > PRODUCTS_REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
         return rows
 
 

@@ -11,10 +11,8 @@ from services.contracts.inventory import ReservationNotExtended
 from services.contracts.orders import OrderEditDue, OrderFinalize
 from services.contracts.payments import ProviderUpdated, SurchargeRefused
 from services.contracts.shipping import ShipmentChanged, ShipmentDelivered, ShipmentDispatched, ShipmentNotChanged
-from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders import price_book
-from services.orders.domain import ORDER
 from services.orders.order import (
     CompleteCancellation,
     ConcludeEdit,
@@ -27,8 +25,7 @@ from services.orders.order import (
     RemindEdit,
     Ship,
 )
-from services.orders.placing import conclude
-from services.orders.shop_rules import NO_RULES, ShopRules
+from services.orders.orders import Orders
 
 __all__ = ["reactions"]
 
@@ -38,33 +35,19 @@ Handled = (
 )  # fmt: skip
 
 
-def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions:
+def reactions(orders: Orders) -> Reactions:
     """The handlers of orders, by message."""
 
     async def handle(message: Handled, received: Received) -> None:
-        command = command_of(message, received.now)
-        if isinstance(command, Fail | CompleteCancellation) or (
-            isinstance(command, Confirm) and rules.review.first_order
-        ):
-            await conclude(handler, command, received.cause)
-        else:
-            await handler.handle(ORDER, command.order_id, command, received.cause)
+        await orders.carry_out(command_of(message, received.now), received.cause)
 
     async def record_refund(fact: ProviderUpdated, received: Received) -> None:
         if fact.what == "refund_succeeded" and fact.refund_id and fact.amount and fact.refunded:
-            command = RecordRefund(
-                at=received.now,
-                order_id=fact.order_id,
-                refund_id=fact.refund_id,
-                amount=fact.amount,
-                refunded=fact.refunded,
-                lines=fact.lines,
-                shipping=fact.shipping,
-            )
-            await handler.handle(ORDER, fact.order_id, command, received.cause)
+            command = RecordRefund(at=received.now, order_id=fact.order_id, fact=fact)
+            await orders.carry_out(command, received.cause)
 
     async def record_product(message: ProductMessage, _: Received) -> None:
-        async with handler.store.transaction() as transaction:
+        async with orders.handler.store.transaction() as transaction:
             await price_book.record(transaction, message)
 
     handlers = Reactions()
@@ -79,8 +62,8 @@ def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions
 def command_of(message: Handled, at: datetime) -> OrderCommand:
     """The command that a message becomes; the run of an order has the order's id."""
     match message:
-        case OrderFinalize(saga_id=order_id, step=step, attempt=attempt, answer_by=until):
-            return Finalize(at=at, order_id=order_id, step=step, attempt=attempt, answer_by=until)
+        case OrderFinalize(saga_id=order_id):
+            return Finalize(at=at, order_id=order_id, request=message)
         case RunCompleted(saga_id=order_id):
             return Confirm(at=at, order_id=order_id)
         case RunCompensated(saga_id=order_id, cause="cancelled", error=reason):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from services.contracts.orders import CapturePolicy
 from services.kit.config.secrets import Secrets
+from services.kit.config.variables import read_settings, setting
 from services.kit.domain.currencies import MINOR_DIGITS
 from services.kit.domain.errors import ZerocartError
 from services.orders.shop_rules import NO_RULES, ShopRules
@@ -21,6 +22,31 @@ __all__ = ["OrdersSettings"]
 PREFIX = "[A-Za-z-]{0,10}"
 """No digits, so that a number with another prefix stays another number."""
 POLICIES: tuple[CapturePolicy, ...] = get_args(CapturePolicy)
+
+
+def _currency(name: str, text: str) -> str:
+    if text not in MINOR_DIGITS:
+        raise ZerocartError("bad-setting", f"{name} is {text!r}: use an ISO 4217 code such as GBP")
+    return text
+
+
+def _prefix(name: str, text: str) -> str:
+    if not re.fullmatch(PREFIX, text):
+        raise ZerocartError("bad-setting", f"{name} is {text!r}: use up to 10 letters and hyphens")
+    return text
+
+
+def _capture(name: str, text: str) -> CapturePolicy:
+    for policy in POLICIES:
+        if policy == text:
+            return policy
+    raise ZerocartError("bad-setting", f"{name} is {text!r}: use one of {', '.join(POLICIES)}")
+
+
+def _yes(name: str, text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ZerocartError("bad-setting", f"{name} is {text!r}: use yes or no")
+    return text == "yes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,41 +59,16 @@ class OrdersSettings:
     placed, before the one that confirms it.
     """
 
-    currency: str = "GBP"
-    number_prefix: str = ""
+    currency: str = setting("ZEROCART_CURRENCY", "GBP", _currency)
+    number_prefix: str = setting("ZEROCART_ORDER_NUMBER_PREFIX", "", _prefix)
     rules: ShopRules = NO_RULES
-    capture: CapturePolicy = "when_reserved"
-    mails_when_placed: bool = False
+    capture: CapturePolicy = setting("ZEROCART_CAPTURE", "when_reserved", _capture)
+    mails_when_placed: bool = setting("ZEROCART_MAIL_WHEN_PLACED", False, _yes)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OrdersSettings:
         """The settings in the environment; ZerocartError names the variable that is wrong."""
-        currency = environ.get("ZEROCART_CURRENCY", "") or "GBP"
-        if currency not in MINOR_DIGITS:
-            raise ZerocartError("bad-setting", f"ZEROCART_CURRENCY is {currency!r}: use an ISO 4217 code such as GBP")
-        prefix = environ.get("ZEROCART_ORDER_NUMBER_PREFIX", "")
-        if not re.fullmatch(PREFIX, prefix):
-            detail = f"ZEROCART_ORDER_NUMBER_PREFIX is {prefix!r}: use up to 10 letters and hyphens"
-            raise ZerocartError("bad-setting", detail)
-        rules = _rules(Secrets(environ).reading("ZEROCART_SHOP_RULES")())
-        mails = environ.get("ZEROCART_MAIL_WHEN_PLACED", "") or "no"
-        if mails not in ("yes", "no"):
-            raise ZerocartError("bad-setting", f"ZEROCART_MAIL_WHEN_PLACED is {mails!r}: use yes or no")
-        return cls(
-            currency=currency,
-            number_prefix=prefix,
-            rules=rules,
-            capture=_capture(environ),
-            mails_when_placed=mails == "yes",
-        )
-
-
-def _capture(environ: Mapping[str, str]) -> CapturePolicy:
-    given = environ.get("ZEROCART_CAPTURE", "") or "when_reserved"
-    for policy in POLICIES:
-        if policy == given:
-            return policy
-    raise ZerocartError("bad-setting", f"ZEROCART_CAPTURE is {given!r}: use one of {', '.join(POLICIES)}")
+        return read_settings(cls, environ, rules=_rules(Secrets(environ).find("ZEROCART_SHOP_RULES")))
 
 
 def _rules(text: str) -> ShopRules:

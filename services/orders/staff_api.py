@@ -5,53 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.contracts.orders import OrderReleased
-from services.contracts.scopes import ORDERS_ADMIN
-from services.kit.auth.access import Caller
-from services.kit.domain.errors import Forbidden
 from services.kit.domain.message import Message
 from services.kit.rest.answers import CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, Handler, RestCause, json_router
+from services.kit.rest.app import ExpectedVersion, RestCause, json_router
 from services.orders.answers import Amended, Held, Released
-from services.orders.api import OrderId, Writer, answer_to
+from services.orders.api import AllOrders, OrderId, Writer, answer_to
 from services.orders.bodies import HoldBody, NoteBody, ReleaseBody
 from services.orders.order import AddNote, Hold, Release
 
-__all__ = ["require_staff", "routes"]
+__all__ = ["routes"]
 
 routes = json_router()
 
 
 @routes.post("/orders/{order_id}/notes", status_code=202, responses=location(202, "the order"))
 async def add_note(
-    order_id: OrderId, body: NoteBody, caller: Writer, cause: RestCause, handler: Handler
+    order_id: OrderId, body: NoteBody, caller: Writer, cause: RestCause, orders: AllOrders
 ) -> CommandAnswer[Amended]:
     """Add an internal note.
 
     Adds a note about an order in any status. Staff read the notes in `GET /orders/{order_id}`; the customer never sees
     them. Needs the scope `orders:admin` as well.
     """
-    require_staff(caller)
+    caller.require_admin()
     command = AddNote(at=cause.at, order_id=order_id, text=body.text)
-    return await answer_to(handler, command, cause, 202, Amended(order_id=order_id))
+    return await answer_to(orders, command, cause, 202, Amended(order_id=order_id))
 
 
 @routes.post("/orders/{order_id}/hold", status_code=202, responses=location(202, "the order"))
 async def hold_order(
-    order_id: OrderId, body: HoldBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId, body: HoldBody, caller: Writer, cause: RestCause, version: ExpectedVersion, orders: AllOrders
 ) -> CommandAnswer[Held]:
     """Put an order on hold.
 
     Stops a placed order: nothing is charged before it is released. Fulfillment may still reserve the goods and
-    authorize the payment. Holding again changes nothing. Nobody else may put an order on hold than staff: needs the
-    scope `orders:admin` as well.
+    authorize the payment. Holding again changes nothing. Needs the scope `orders:admin`
+    as well.
 
     Refused (409) once the payment may be captured: cancel the order instead. That is as soon as the order is placed if
     its payment is captured `at_once`. If nobody releases the order within 6 days, the authorization lapses and the
     order fails.
     """
-    require_staff(caller)
+    caller.require_admin()
     command = Hold(at=cause.at, order_id=order_id, reason=body.reason)
-    return await answer_to(handler, command, cause, 202, Held(order_id=order_id, status="on_hold"), version)
+    return await answer_to(orders, command, cause, 202, Held(order_id=order_id, status="on_hold"), version)
 
 
 @routes.post("/orders/{order_id}/release", status_code=202, responses=location(202, "the order"))
@@ -60,7 +57,7 @@ async def release_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    handler: Handler,
+    orders: AllOrders,
     body: ReleaseBody | None = None,
 ) -> CommandAnswer[Released]:
     """Release an order.
@@ -68,15 +65,9 @@ async def release_order(
     Lets fulfillment start if a rule of the shop had stopped the order, or else go on. Releasing again changes nothing.
     Refused (409) if the order is neither on hold nor pending. Needs the scope `orders:admin` as well.
     """
-    require_staff(caller)
+    caller.require_admin()
     command = Release(at=cause.at, order_id=order_id, reason=body.reason if body else None)
-    return await answer_to(handler, command, cause, 202, lambda events: _released(order_id, events), version)
-
-
-def require_staff(caller: Caller) -> None:
-    """Raise Forbidden unless the caller may reach the orders of everybody."""
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
+    return await answer_to(orders, command, cause, 202, lambda events: _released(order_id, events), version)
 
 
 def _released(order_id: str, events: Sequence[Message]) -> Released:

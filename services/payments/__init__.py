@@ -1,1 +1,1 @@
-"""Payments: authorizes, captures, voids and refunds through a payment provider behind a port."""
+"""Payments: authorizes, captures, voids and refunds payments through a payment provider."""

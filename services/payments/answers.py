@@ -51,7 +51,7 @@ class RefundedLine(TypedDict):
 
 
 class RefundableLine(TypedDict):
-    """What can still be refunded of a line of the order."""
+    """The units and the amount of a line of the order that can still be refunded."""
 
     line: Annotated[int, Field(ge=1)]
     """The place of the line in the order, from 1."""
@@ -66,7 +66,7 @@ class RefundableLine(TypedDict):
 
 
 class Refundable(TypedDict):
-    """What can still be refunded of a payment."""
+    """The amounts of a payment that can still be refunded."""
 
     order_id: str
     refundable: PaidAmount

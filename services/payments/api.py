@@ -11,10 +11,9 @@ from fastapi import Path
 
 from services.contracts.orders import RefundedLine as RequestedLine
 from services.contracts.payments import RefundRequested, ReportedChange
-from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.currencies import rounded, shown_money
-from services.kit.domain.errors import Forbidden, NotFound, RuleViolation
+from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message, Money
 from services.kit.rest.answers import Answer, CommandAnswer
@@ -70,13 +69,13 @@ async def read_payment(
     """Read an order's payment.
 
     Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
-    customer's bank; renewing while payments authorizes anew what expired. Lists each refund: one is pending until it
+    customer's bank; renewing while payments renews an expired authorization. Lists each refund: one is pending until it
     arrives, and may fail. Refused (404) if no payment was requested for the order yet, or the order belongs to another
     customer.
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
-        raise NotFound("payment-not-found", "no payment was requested for this order")
+        raise NotFound("payment-not-found", "No payment was requested for this order yet, or the order does not exist.")
     return Answer(shown(order_id, PAYMENT.fold(messages)))
 
 
@@ -99,7 +98,7 @@ async def refund_payment(
     refund is larger, if no money is captured, if the customer's bank disputes the payment, or if the lines of an old
     order are not known (`lines-unknown`): refund an amount then.
     """
-    _require_staff(caller)
+    caller.require_admin()
     command = _refund_command(order_id, body, cause.at)
     return await respond(
         cause,
@@ -149,13 +148,13 @@ def _lines(lines: Sequence[RequestedLine]) -> list[RefundedLine]:
 async def read_refundable(
     order_id: OrderId, caller: Annotated[Caller, needs("payments:read")], handler: Handler
 ) -> Answer[Refundable]:
-    """Read what can be refunded.
+    """Read the refundable amounts.
 
     Shows what can still be refunded of a payment: units and amount of each line, the shipping cost, and the amount in
     all. Refunds that the provider has not answered count as refunded. Needs the scope `orders:admin`, too. Refused
     (404) if the order has no payment, and (409) if no money was captured.
     """
-    _require_staff(caller)
+    caller.require_admin()
     payment = (await handler.reload(PAYMENT, order_id)).state
     match standing(payment):
         case NoPayment():
@@ -201,7 +200,7 @@ async def capture_payment(
     Capturing again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if the order does not wait for
     staff, if a void was requested before, or if the money is not held any more.
     """
-    _require_staff(caller)
+    caller.require_admin()
     command = CaptureByHand(at=cause.at, order_id=order_id)
     return await respond(
         cause,
@@ -225,7 +224,7 @@ async def void_payment(
     and its goods are released. Voiding again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if
     the order does not wait for staff, or if a capture was requested before: refund it instead.
     """
-    _require_staff(caller)
+    caller.require_admin()
     command = VoidByHand(at=cause.at, order_id=order_id, reason=body.reason)
     return await respond(
         cause,
@@ -233,11 +232,6 @@ async def void_payment(
         status=202,
         body=Decided(order_id=order_id, status="void_requested"),
     )
-
-
-def _require_staff(caller: Caller) -> None:
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
 
 
 def shown(order_id: str, payment: Payment) -> PaymentShown:

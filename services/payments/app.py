@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.domain.errors import ZerocartError
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.payments.provider import Provider
 from services.payments.reactions import reactions
 from services.payments.sandbox import Sandbox
 from services.payments.settings import PaymentsSettings
 from services.payments.stripe import API_URL, Stripe
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -30,7 +25,7 @@ def create_app(
     host = host or Host.connect("payments")
     provider = provider or _provider(host, own)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.payments.api import routes
 
         if isinstance(provider, Sandbox):

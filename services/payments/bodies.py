@@ -6,21 +6,21 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WrapValidator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, WrapValidator, model_validator
 from pydantic.config import JsonDict
 
 from services.contracts.orders import ORDER_LINES_MAX
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.message import Money
 from services.kit.domain.texts import Line
+from services.kit.rest.bodies import RequestBody
 
 __all__ = ["Amount", "RefundBody", "RefundLine", "VoidBody"]
 
 
-class Amount(BaseModel):
+class Amount(RequestBody):
     """An exact amount of money."""
 
-    model_config = ConfigDict(extra="forbid")
     amount: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")]
     currency: KnownCurrency
 
@@ -37,21 +37,21 @@ EXAMPLES: list[JsonDict] = [
 ]
 
 
-class VoidBody(BaseModel):
+class VoidBody(RequestBody):
     """Why a payment is voided."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: Line = Field(description="Why the money is not taken. The customer can read it.")
 
 
-class RefundLine(BaseModel):
+class RefundLine(RequestBody):
     """Units of one line of the order."""
 
-    model_config = ConfigDict(extra="forbid")
     line: int = Field(ge=1, le=ORDER_LINES_MAX, strict=True, description="The place of the line in the order, from 1.")
     quantity: int = Field(ge=1, le=1_000_000, strict=True)
     restock: bool | None = Field(
-        default=None, strict=True, description="Whether these units are in stock again; without it that of the refund."
+        default=None,
+        strict=True,
+        description="Whether these units go back into stock. Default: `restock` of the refund.",
     )
 
 
@@ -59,10 +59,10 @@ def _true_or_amount(value: object, amount: Callable[[object], Amount]) -> Amount
     return value if isinstance(value, bool) else amount(value)
 
 
-class RefundBody(BaseModel):
-    """What of the payment goes back to the customer, and why: either an amount, or lines, shipping cost, or both."""
+class RefundBody(RequestBody):
+    """A refund and its reason: either an amount, or lines, the shipping cost, or both."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": list(EXAMPLES)})
+    model_config = ConfigDict(json_schema_extra={"examples": list(EXAMPLES)})
     amount: Amount | None = None
     lines: Annotated[list[RefundLine], Field(min_length=1, max_length=ORDER_LINES_MAX)] | None = None
     # no union: its errors would name the field `shipping.Amount.amount`

@@ -13,12 +13,13 @@ from services.contracts.payments import (
     PaymentCapture,
     PaymentCaptured,
     PaymentCapturePending,
+    PaymentDeclined,
     VoidRequested,
 )
-from services.kit.domain.decider import Command, Decision, Rejected
+from services.kit.domain.decider import Decision, Rejected
 from services.kit.saga.messages import StepReply
-from services.kit.saga.participant import Failure, Refusal, reply_to
-from services.payments.calls import Call, ProviderResult
+from services.kit.saga.participant import Refusal, failed, reply_to
+from services.payments.calls import OrderCommand, RecordCall
 from services.payments.standing import Authorized, Captured, NoPayment, Payment, Released, is_renewing, standing
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "CaptureByHand",
     "VoidByHand",
     "captured_reply",
+    "replies_by_hand",
     "request_by_hand",
     "wait_for_staff",
     "with_wait",
@@ -36,27 +38,15 @@ CAPTURE_WAIT = timedelta(days=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureByHand(Command):
+class CaptureByHand(OrderCommand):
     """Capture a payment for which the saga waits."""
 
-    order_id: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VoidByHand(Command):
+class VoidByHand(OrderCommand):
     """Void a payment for which the saga waits; the order is cancelled."""
 
-    order_id: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordCall(Command):
-    """Record the provider's answer to a capture or a void that staff requested."""
-
-    order_id: str
-    call: Call
-    result: ProviderResult | Failure
 
 
 def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> Decision:
@@ -71,7 +61,7 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
         case (CaptureByHand(), Captured()) | (VoidByHand(), Released()):
             return []
         case _, Authorized() if payment.capturing is None or payment.closed:
-            detail = f"Order {order_id} does not wait for staff: fulfillment captures or voids its payment by itself."
+            detail = f"The payment of order {order_id} does not wait for staff: fulfillment captures or voids it."
             return Rejected("not-by-hand", detail)
         case CaptureByHand(), Authorized(name, amount) if not payment.decided:
             return [CaptureRequested(order_id=order_id, transaction_id=name, amount=amount)]
@@ -79,7 +69,7 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
             return [VoidRequested(order_id=order_id, transaction_id=name, reason=reason)]
         case _, Authorized():
             same = (payment.decided == "capture") == isinstance(command, CaptureByHand)
-            detail = f"The payment of order {order_id} cannot change: its {payment.decided} was requested before."
+            detail = f"The payment of order {order_id} cannot change: staff requested its {payment.decided} before."
             return [] if same else Rejected(f"{payment.decided}-requested", detail)
         case _:
             return Rejected("nothing-held", f"No money is held for order {order_id} any more.")
@@ -108,3 +98,11 @@ def captured_reply(payment: Payment) -> list[PaymentCaptured]:
         return []
     to = reply_to(payment.capturing)
     return [PaymentCaptured(**to, transaction_id=money.transaction_id, amount=money.amount)]
+
+
+def replies_by_hand(command: RecordCall, payment: Payment) -> list[StepReply]:
+    """The reply that ends the wait, after the provider answered the call; `payment` knows the facts of the answer."""
+    waits = not payment.closed and isinstance(standing(payment), Authorized)
+    if command.refused and command.call.verb == "capture" and payment.capturing and waits:
+        return [failed(PaymentDeclined, payment.capturing, command.refused, amount=payment.capturing.amount)]
+    return [*captured_reply(payment)]

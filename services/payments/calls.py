@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from services.contracts.orders import CapturePolicy, PaymentMethod
+from services.contracts.payments import ReportedChange
+from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
 from services.payments.transactions import Fact
 
-__all__ = ["NOTHING", "Call", "ProviderResult", "Verb"]
+__all__ = ["NOTHING", "Call", "OrderCommand", "ProviderResult", "RecordCall", "Verb", "facts_of"]
 
 Verb = Literal["authorize", "capture", "void", "refund", "refund_part", "renew", "surcharge"]
 NOTHING = Money.model_construct(amount=Decimal(0), currency="XXX")
@@ -51,3 +54,41 @@ class ProviderResult:
     facts: tuple[Fact, ...] = field(default=(), compare=False)
     refund_id: str = field(default="", compare=False)
     refused: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCommand(Command):
+    """A command on the payment of one order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordCall(OrderCommand):
+    """Record the provider's answer to a call that no request of the saga needed."""
+
+    call: Call
+    result: ProviderResult | Failure
+
+    @property
+    def refused(self) -> Failure | None:
+        """Why the provider refused the call; None if it carried it out."""
+        return self.result if isinstance(self.result, Failure) else self.result.refused
+
+
+def facts_of(call: Call, result: ProviderResult | Failure) -> tuple[Fact, ...]:
+    """The facts in the answer to a call; the first is what the call itself did."""
+    if isinstance(result, Failure):
+        return ()
+    what = DONE.get(call.verb)
+    if what is None or result.refused or not result.transaction_id:
+        return result.facts
+    return (Fact(what, result.transaction_id, result.amount, charge_id=call.charge_id), *result.facts)
+
+
+DONE: Mapping[Verb, ReportedChange] = {
+    "authorize": "authorized",
+    "renew": "authorized",
+    "capture": "captured",
+    "surcharge": "captured",
+}

@@ -6,7 +6,7 @@ order, and of the replies that payments gave. `standing` says where the money is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import assert_never, get_args
@@ -32,7 +32,6 @@ from services.contracts.payments import (
     RefundRequested,
     RenewalRefused,
     RenewalRequested,
-    ReportedChange,
     RestockRequested,
     SurchargePaid,
     SurchargeRefused,
@@ -40,24 +39,24 @@ from services.contracts.payments import (
     SurchargeUndone,
     VoidRequested,
 )
-from services.kit.domain.decider import Command, Decider, Decision, Rejected
+from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
 from services.payments.by_hand import (
     CaptureByHand,
-    RecordCall,
     VoidByHand,
     captured_reply,
+    replies_by_hand,
     request_by_hand,
     wait_for_staff,
     with_wait,
 )
-from services.payments.calls import NOTHING, Call, ProviderResult, Verb
+from services.payments.calls import NOTHING, Call, OrderCommand, ProviderResult, RecordCall, facts_of
 from services.payments.evolution import evolve, with_facts
-from services.payments.refunds import PayBack, RecordRefund, RequestRefund, pay_back, refusal, request_refund, restocks
-from services.payments.renewal import RENEWING, RecordRenewal, facts_of, follow_up, refusal_of
-from services.payments.requested import lines_of
+from services.payments.refunds import PayBack, RequestRefund, pay_back, request_refund, restocks
+from services.payments.renewal import RENEWING, follow_up
+from services.payments.requested import is_open, lines_of
 from services.payments.standing import (
     Authorized,
     Captured,
@@ -69,6 +68,7 @@ from services.payments.standing import (
     Returned,
     charged_in,
     charges,
+    expired_hold,
     is_paid,
     is_renewing,
     refundable_charges,
@@ -76,13 +76,11 @@ from services.payments.standing import (
     standing,
 )
 from services.payments.surcharges import (
-    RecordSurcharge,
     RequestSurcharge,
     UndoSurcharge,
+    is_awaited,
     paid_surcharges,
-    refused_surcharge,
     request_surcharge,
-    surcharge_facts,
     undo_surcharge,
 )
 from services.payments.transactions import Fact
@@ -101,17 +99,15 @@ REFUND_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report(Command):
+class Report(OrderCommand):
     """The provider tells facts about the order's payment."""
 
-    order_id: str
     facts: tuple[Fact, ...]
 
 
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
-    | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
-    | RequestSurcharge | RecordSurcharge | UndoSurcharge
+    | Report | RecordCall | RequestRefund | PayBack | CaptureByHand | VoidByHand | RequestSurcharge | UndoSurcharge
 )  # fmt: skip
 
 # Replies to the saga
@@ -249,32 +245,27 @@ def _decision(command: PaymentCommand, payment: Payment) -> Decision:
             return request_refund(command, payment)
         case PayBack():
             return pay_back(command, payment)
-        case RecordRefund(order_id=order_id, facts=facts):
-            return [*_reported(order_id, facts, payment), *refusal(command, with_facts(payment, facts))]
         case CaptureByHand() | VoidByHand():
             return request_by_hand(command, payment)
-        case RecordCall():
-            return _by_hand(command, payment)
         case RequestSurcharge():
             return request_surcharge(command, payment)
         case UndoSurcharge():
             return undo_surcharge(command, payment)
-        case RecordSurcharge(order_id=order_id):
-            return [*refused_surcharge(command, payment), *_reported(order_id, surcharge_facts(command), payment)]
-        case RecordRenewal(order_id=order_id):
-            return [*refusal_of(command, payment), *_reported(order_id, facts_of(command), payment)]
+        case RecordCall():
+            return _recorded(command, payment)
         case HandleRequest():
             return _replied(command, payment)
 
 
 def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Payment) -> Decision:
-    result = command.called.result if command.called else None
-    if not isinstance(result, ProviderResult):
+    called = command.called
+    if called is None or isinstance(called.result, Failure):
         replies = [with_wait(reply, command.at) for reply in PARTICIPANT.decide(command, payment)]
         return [*replies, *_itemised(command.request, replies, payment)]
-    if command.called and result.refused:
-        command = replace(command, called=replace(command.called, result=result.refused))
-    facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
+    result = called.result
+    if result.refused:
+        command = replace(command, called=replace(called, result=result.refused))
+    facts = facts_of(called.call, result)
     known = with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
     events = [*replies, *_itemised(command.request, replies, payment)]
@@ -290,28 +281,31 @@ def _itemised(request: Request, replies: Sequence[Message], payment: Payment) ->
     return [itemised] if is_news else []
 
 
-def _by_hand(command: RecordCall, payment: Payment) -> Decision:
-    """The reply that ends the wait of the saga, and an event for each fact that is news."""
-    call, result = command.call, command.result
-    known = isinstance(result, ProviderResult)
-    facts, refused = ((*_done(call, result), *result.facts), result.refused) if known else ((), result)
+def _recorded(command: RecordCall, payment: Payment) -> Decision:
+    """An event for each fact that is news, and the reply or the refusal that follows from the provider's answer."""
+    order_id, facts = command.order_id, facts_of(command.call, command.result)
     after = with_facts(payment, facts)
-    replies: list[Message] = [*captured_reply(after)]
-    waits = after.capturing and not after.closed and isinstance(standing(after), Authorized)
-    if refused and waits and after.capturing and call.verb == "capture":
-        replies.append(failed(PaymentDeclined, after.capturing, refused, amount=after.capturing.amount))
-    return [*replies, *_reported(command.order_id, facts, PAYMENT.fold(replies, payment))]
+    if command.call.verb in ("capture", "void"):
+        replies = replies_by_hand(command, after)
+        return [*replies, *_reported(order_id, facts, PAYMENT.fold(replies, payment))]
+    return [*_reported(order_id, facts, payment), *_refused(command, after)]
 
 
-def _done(call: Call, result: ProviderResult) -> tuple[Fact, ...]:
-    """The fact that the call itself is, which may come too late for the request that made it."""
-    what: ReportedChange | None = DONE.get(call.verb)
-    if what is None or result.refused or not result.transaction_id:
-        return ()
-    return (Fact(what, result.transaction_id, result.amount),)
-
-
-DONE: Mapping[Verb, ReportedChange] = {"authorize": "authorized", "capture": "captured"}
+def _refused(command: RecordCall, payment: Payment) -> Iterator[Message]:
+    """The event that the provider refused a call, if its answer is still open; `payment` knows the facts in it."""
+    if command.refused is None:
+        return
+    order_id, why = command.order_id, {"error_code": command.refused.code, "error": command.refused.detail}
+    match command.call:
+        case Call("refund_part", refund_id=refund_id) if is_open(payment, refund_id):
+            amount = payment.requested[refund_id].amount
+            yield RefundRefused(order_id=order_id, refund_id=refund_id, amount=amount, **why)
+        case Call("renew") if payment.renewal == "requested" and (hold := expired_hold(payment)):
+            yield RenewalRefused(order_id=order_id, transaction_id=hold.transaction_id, amount=hold.amount, **why)
+        case Call("surcharge", charge_id=edit_id) if is_awaited(payment, edit_id):
+            yield SurchargeRefused(order_id=order_id, edit_id=edit_id, **why)
+        case _:
+            pass
 
 
 def _completed(

@@ -15,17 +15,23 @@ from services.contracts.inventory import ReservedItem
 from services.contracts.orders import RefundedLine
 from services.contracts.payments import PaymentItemised, RefundRefused, RefundRequested, RestockRequested
 from services.kit.domain.currencies import rounded
-from services.kit.domain.decider import Command, Decision, Rejected
+from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Message, Money
-from services.kit.saga.participant import Failure
+from services.payments.calls import OrderCommand
 from services.payments.refundable import Refundable, after_lines
-from services.payments.requested import is_accepted, is_open, left_by_charge, refundable, refundable_order, units_back
+from services.payments.requested import (
+    is_accepted,
+    left_by_charge,
+    refundable,
+    refundable_order,
+    refunded_beyond,
+    units_back,
+)
 from services.payments.standing import Captured, NoPayment, Payment, RequestedRefund, Returned, charged, standing
-from services.payments.transactions import Fact
 
 __all__ = [
-    "REFUNDS_MAX", "LineWish", "PayBack", "RecordRefund", "RequestRefund", "pay_back", "refusal", "request_refund",
-    "restocks", "with_refusal", "with_request",
+    "REFUNDS_MAX", "LineWish", "PayBack", "RequestRefund", "pay_back", "request_refund", "restocks", "with_refusal",
+    "with_request",
 ]  # fmt: skip
 
 REFUNDS_MAX = 50
@@ -42,13 +48,12 @@ class LineWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefund(Command):
+class RequestRefund(OrderCommand):
     """Refund a part of the captured money: either `amount`, or units of lines, shipping cost, or both.
 
     `shipping` is an amount, or "all" for what is left of the shipping cost.
     """
 
-    order_id: str
     refund_id: str
     amount: Money | None = None
     lines: tuple[LineWish, ...] = ()
@@ -66,28 +71,13 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRefund(Command):
-    """Record the provider's answer to a requested refund: the facts that it told, and why it refused if it did."""
-
-    order_id: str
-    refund_id: str
-    facts: tuple[Fact, ...]
-    refused: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayBack(Command):
+class PayBack(OrderCommand):
     """Record what the order is after an edit, and refund what the customer has paid too much."""
 
     itemised: PaymentItemised
     refund_id: str
     amount: Money
     reason: str
-
-    @property
-    def order_id(self) -> str:
-        """The id of the order."""
-        return self.itemised.order_id
 
 
 def pay_back(command: PayBack, payment: Payment) -> Decision:
@@ -96,10 +86,11 @@ def pay_back(command: PayBack, payment: Payment) -> Decision:
         return []
     known = payment.itemised and payment.itemised.order_version < command.itemised.order_version
     events: list[Message] = [command.itemised] if known else []
-    left = min(command.amount.amount, refundable(payment))  # staff may have refunded the rest meanwhile
-    if command.amount.amount <= 0 or left <= 0:
+    # staff may have refunded the rest meanwhile, or the very units that the edit takes away
+    left = min(command.amount.amount - refunded_beyond(payment, command.itemised), refundable(payment))
+    if left <= 0:
         return events
-    order_id, refund_id = command.itemised.order_id, command.refund_id
+    order_id, refund_id = command.order_id, command.refund_id
     amount = Money(amount=left, currency=command.amount.currency)
     refund = RequestRefund(at=command.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=command.reason)
     decision = request_refund(refund, payment)
@@ -171,7 +162,7 @@ def _of_lines(command: RequestRefund, payment: Payment) -> Part | Rejected:
     """The amount of the lines and the shipping cost: at most the money that is left in all."""
     order = refundable_order(payment)
     if order is None or payment.itemised is None:
-        detail = f"The lines of order {command.order_id} are not known here, as it is old. Refund an amount instead."
+        detail = f"Order {command.order_id} is old: payments does not know its lines. Refund an amount instead."
         return Rejected("lines-unknown", detail)
     problem = _lines_problem(command.lines, order) or _shipping_problem(command.shipping, order)
     if problem:
@@ -181,7 +172,7 @@ def _of_lines(command: RequestRefund, payment: Payment) -> Part | Rejected:
     assert after is not None, "the problems of lines and shipping cost are told before"
     amount = Money(amount=rounded(order.left - after.left, order.currency), currency=order.currency)
     if not amount.amount:
-        detail = f"Nothing remains to refund for this: {order.left:f} {order.currency} of the payment are left in all."
+        detail = f"Nothing of these lines can be refunded. {order.left:f} {order.currency} of the whole payment can."
         return Rejected("nothing-to-refund", detail)
     lines = _refunded(command.lines, payment.itemised)
     return Part(amount, lines, Money(amount=wanted, currency=order.currency) if wanted else None)
@@ -218,16 +209,7 @@ def _shipping_problem(shipping: Money | Literal["all"] | None, order: Refundable
 
 def _refunded(wishes: Sequence[LineWish], itemised: PaymentItemised) -> tuple[RefundedLine, ...]:
     known = {line.line: line for line in itemised.lines}
-    return tuple(
-        RefundedLine(
-            line=wish.line,
-            product_id=known[wish.line].product_id,
-            product_name=known[wish.line].product_name,
-            quantity=wish.quantity,
-            restock=wish.restock,
-        )
-        for wish in wishes
-    )
+    return tuple(RefundedLine.of(known[wish.line], quantity=wish.quantity, restock=wish.restock) for wish in wishes)
 
 
 def _why_not(order_id: str, money: object) -> str:
@@ -246,15 +228,6 @@ def _amount_problem(amount: Money, currency: str, field: str) -> Rejected | None
         detail = f"{amount.amount:f} has fractions of the minor unit of {currency}, which cannot be paid."
         return Rejected("too-precise", detail, f"{field}.amount")
     return None
-
-
-def refusal(command: RecordRefund, payment: Payment) -> list[RefundRefused]:
-    """The event that the provider refused the refund; `payment` knows the facts of the command."""
-    if command.refused is None or not is_open(payment, command.refund_id):
-        return []
-    amount = payment.requested[command.refund_id].amount
-    why = {"error_code": command.refused.code, "error": command.refused.detail}
-    return [RefundRefused(order_id=command.order_id, refund_id=command.refund_id, amount=amount, **why)]
 
 
 def restocks(order_id: str, before: Payment, after: Payment) -> list[RestockRequested]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.contracts.payments import ReportedChange
 from services.kit.auth.access import needs
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import Handler, UnmarkedCause, json_router, provided
+from services.kit.rest.bodies import RequestBody
 from services.payments.answers import Payment
 from services.payments.api import OrderId, shown
 from services.payments.bodies import Amount
 from services.payments.domain import PAYMENT
-from services.payments.reactions import report
+from services.payments.reactions import Payments
 from services.payments.sandbox import Sandbox
 from services.payments.transactions import Fact
 
@@ -26,13 +27,12 @@ routes = json_router()
 NAMING_A_REFUND: frozenset[ReportedChange] = frozenset({"refund_pending", "refund_succeeded", "refund_failed"})
 
 
-class FactBody(BaseModel):
+class FactBody(RequestBody):
     """A change at the provider; `reference` names the refund or the dispute, so that it can end later.
 
     It happens to the first charge of the order, or to that of `transaction_id`.
     """
 
-    model_config = ConfigDict(extra="forbid")
     what: ReportedChange
     amount: Amount | None = None
     reference: Annotated[str, Field(max_length=200, pattern=r"^[!-~]*$")] = ""
@@ -61,7 +61,7 @@ async def cause_fact(
         raise Invalid("amount-missing", detail, (FieldError("amount", "missing", detail),))
     fact = Fact(body.what, transaction_id, body.amount and body.amount.money, body.reference)
     await sandbox.cause(fact)
-    await report(handler, sandbox, order_id, (fact,), cause)
+    await Payments(handler, sandbox).report(order_id, (fact,), cause)
     return Answer(shown(order_id, (await handler.reload(PAYMENT, order_id)).state))
 
 
@@ -69,7 +69,7 @@ async def _transaction(order_id: str, body: FactBody, sandbox: Sandbox) -> str:
     of_order = await sandbox.transactions(order_id)
     wanted = body.transaction_id or await sandbox.find(order_id)
     if wanted not in of_order:
-        raise NotFound("payment-not-found", f"the sandbox has no such transaction for order {order_id}")
+        raise NotFound("payment-not-found", f"The sandbox has no such transaction for order {order_id}.")
     return wanted
 
 

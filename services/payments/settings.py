@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from services.kit.config.secrets import Secret, Secrets, plain
+from services.kit.config.secrets import Secret
+from services.kit.config.variables import read_settings, secret, setting
 
 __all__ = ["PaymentsSettings"]
 
@@ -18,20 +19,13 @@ class PaymentsSettings:
     With `stripe_save_cards` Stripe saves every card, for which customers have to consent (docs/deploy.md).
     """
 
-    provider: str = "sandbox"
-    stripe_url: str = ""
-    stripe_save_cards: bool = False
-    stripe_key: Secret = field(default=plain(""), repr=False)
-    stripe_webhook_secrets: Secret = field(default=plain(""), repr=False)
+    provider: str = setting("ZEROCART_PAYMENTS_PROVIDER", "sandbox")
+    stripe_url: str = setting("ZEROCART_STRIPE_URL", "")
+    stripe_save_cards: bool = setting("ZEROCART_STRIPE_SAVE_CARDS", False, lambda _, text: text == "yes")
+    stripe_key: Secret = secret("ZEROCART_STRIPE_KEY")
+    stripe_webhook_secrets: Secret = secret("ZEROCART_STRIPE_WEBHOOK_SECRETS")
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> PaymentsSettings:
         """The settings in the environment."""
-        secrets = Secrets(environ)
-        return cls(
-            provider=environ.get("ZEROCART_PAYMENTS_PROVIDER", "sandbox"),
-            stripe_url=environ.get("ZEROCART_STRIPE_URL", ""),
-            stripe_save_cards=environ.get("ZEROCART_STRIPE_SAVE_CARDS", "") == "yes",
-            stripe_key=secrets.reading("ZEROCART_STRIPE_KEY"),
-            stripe_webhook_secrets=secrets.reading("ZEROCART_STRIPE_WEBHOOK_SECRETS"),
-        )
+        return read_settings(cls, environ)

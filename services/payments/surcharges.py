@@ -10,16 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from services.contracts.payments import SurchargePaid, SurchargeRefused, SurchargeRequested, SurchargeUndone
-from services.kit.domain.decider import Command
 from services.kit.domain.message import Message, Money
-from services.kit.saga.participant import Failure
-from services.payments.calls import ProviderResult
+from services.payments.calls import OrderCommand
 from services.payments.standing import Captured, Payment, Surcharge, SurchargeStatus, charges, is_paid, standing
-from services.payments.transactions import Fact
 
 __all__ = [
-    "RecordSurcharge", "RequestSurcharge", "UndoSurcharge", "is_awaited", "paid_surcharges", "refused_surcharge",
-    "request_surcharge", "surcharge_facts", "undo_surcharge", "with_surcharge",
+    "RequestSurcharge", "UndoSurcharge", "is_awaited", "paid_surcharges", "request_surcharge", "undo_surcharge",
+    "with_surcharge",
 ]  # fmt: skip
 
 SurchargeEvent = SurchargeRequested | SurchargePaid | SurchargeRefused | SurchargeUndone
@@ -33,29 +30,18 @@ NOT_PAID = ("nothing-captured", "no money is captured for the order any more, so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSurcharge(Command):
+class RequestSurcharge(OrderCommand):
     """Charge what an edit adds to the total of the order, which has `units` after it."""
 
-    order_id: str
     edit_id: str
     amount: Money
     units: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordSurcharge(Command):
-    """Record the provider's answer to a surcharge."""
-
-    order_id: str
-    edit_id: str
-    result: ProviderResult | Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoSurcharge(Command):
+class UndoSurcharge(OrderCommand):
     """The edit was refused: charge nothing for it any more, and give back what was charged."""
 
-    order_id: str
     edit_id: str
 
 
@@ -77,23 +63,6 @@ def undo_surcharge(command: UndoSurcharge, payment: Payment) -> list[SurchargeUn
     if known is not None and known.status in ("refused", "undone"):
         return []
     return [SurchargeUndone(order_id=command.order_id, edit_id=command.edit_id)]
-
-
-def surcharge_facts(command: RecordSurcharge) -> tuple[Fact, ...]:
-    """The facts of a surcharge that the provider charged."""
-    result = command.result
-    if isinstance(result, Failure):
-        return ()
-    return (Fact("captured", result.transaction_id, result.amount, charge_id=command.edit_id), *result.facts)
-
-
-def refused_surcharge(command: RecordSurcharge, payment: Payment) -> list[SurchargeRefused]:
-    """The event that the provider refused the surcharge, unless it is undone or known to be charged."""
-    result = command.result
-    if not isinstance(result, Failure) or not is_awaited(payment, command.edit_id):
-        return []
-    to = {"order_id": command.order_id, "edit_id": command.edit_id}
-    return [SurchargeRefused(**to, error_code=result.code, error=result.detail)]
 
 
 def is_awaited(payment: Payment, edit_id: str) -> bool:

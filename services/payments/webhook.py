@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.auth.access import PUBLIC
@@ -27,10 +27,10 @@ from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
 from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, provided
-from services.kit.rest.routes import JsonRequest, JsonRoute
+from services.kit.rest.routes import JsonRequest, json_router
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
-from services.payments.reactions import report
+from services.payments.reactions import Payments
 from services.payments.stripe import Stripe
 from services.payments.stripe_facts import dispute_fact, end_fact, of_minor_units, refund_fact
 from services.payments.transactions import Fact, Transaction
@@ -106,11 +106,11 @@ def read_signature(header: str, now: float) -> tuple[bytes, list[bytes]]:
     times = [value for name, _, value in parts if name.strip() == "t"]
     given = [value.encode() for name, _, value in parts if name.strip() == "v1" and HEX_SHA256.fullmatch(value)]
     if len(times) != 1 or not EPOCH_SECONDS.fullmatch(times[0]):
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no single time t")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature needs exactly one time `t`.")
     if not given:
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no signature v1")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature has no signature `v1`.")
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
-        raise Unauthenticated("old-signature", "the event was signed more than 300 seconds ago, or in the future")
+        raise Unauthenticated("old-signature", "The event was signed more than 300 seconds ago, or in the future.")
     return times[0].encode(), given[:SIGNATURES_MAX]
 
 
@@ -141,7 +141,7 @@ class Webhook:
         try:
             event = Event.model_validate(json.loads(payload))
         except (ValueError, ValidationError) as error:
-            raise Invalid("bad-event", "the body is not an event about a payment") from error
+            raise Invalid("bad-event", "The body is not an event about a payment.") from error
         return await self._act(event, cause)
 
     async def _act(self, event: Event, cause: Cause) -> str:
@@ -154,7 +154,7 @@ class Webhook:
         fact = replace(fact, charge_id=thing.metadata.charge_id)
         facts = (fact, *await self._more(order_id, fact))
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
-        return "recorded" if await report(self.handler, self.stripe, order_id, facts, marked) else "known"
+        return "recorded" if await Payments(self.handler, self.stripe).report(order_id, facts, marked) else "known"
 
     async def _more(self, order_id: str, fact: Fact) -> tuple[Fact, ...]:
         """What Stripe knows beside this event, if the event alone does not say how much is left of the payment."""
@@ -205,7 +205,10 @@ class EventRequest(JsonRequest):
 
     The body may have BODY_BYTES_MAX, although the route needs no token: the texts in the evidence of a dispute have up
     to 150,000 characters (docs.stripe.com/api/disputes/update), and an event about its change may repeat them.
+    The shop may have added parameters to the address that it gave to Stripe.
     """
+
+    checks_parameters = False
 
     async def check(self) -> None:
         """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""
@@ -214,13 +217,7 @@ class EventRequest(JsonRequest):
         await super().check()
 
 
-class EventRoute(JsonRoute):
-    """A route that reads events of Stripe."""
-
-    request_class = EventRequest
-
-
-routes = APIRouter(route_class=EventRoute)
+routes = json_router(EventRequest)
 
 
 @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])

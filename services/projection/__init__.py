@@ -1,1 +1,1 @@
-"""Projection: feeds the read database from the event store; a CloudEvent only tells it to read on."""
+"""Projection: writes the read database from the event store; shows an order at a past time; exports personal data."""

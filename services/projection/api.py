@@ -111,12 +111,12 @@ async def drop(view: Name, version: Number, pages: Read, admin: Admin) -> Answer
 async def _views(pages: Pages, name: str | None = None, status: int = 200) -> Answer[Views]:
     versions = [each for each in await pages.database.versions() if name in (None, each.view)]
     if name is not None and not versions and name not in pages.views:
-        raise NotFound("view-not-found", f"there is no view {name}; there are {', '.join(pages.views)}")
+        raise NotFound("view-not-found", f"There is no view {name}. The views are {', '.join(pages.views)}.")
     skipped = [cast("SkippedEvent", each) for each in await pages.database.skips() if name in (None, each["view"])]
     return Answer(Views(versions=[await _described(pages, each) for each in versions], skipped=skipped), status)
 
 
 async def _described(pages: Pages, version: Version) -> ViewVersion:
-    behind = await pages.behind(version.checkpoint, LAG_EVENTS_MAX, version.wakes)
+    behind = await pages.store.behind(version.checkpoint, LAG_EVENTS_MAX, version.wakes)
     row = {name: value for name, value in asdict(version).items() if name != "wakes"}
     return cast("ViewVersion", {**row, "checkpoint": str(version.checkpoint), "events_behind": behind})

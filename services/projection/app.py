@@ -10,7 +10,7 @@ from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
 from services.kit.events.missed import FollowerReceipts, MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
 from services.projection.endpoint import NudgeEndpoint
@@ -25,7 +25,6 @@ from services.projection.views import VIEWS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -58,7 +57,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     )
     limits = settings.delivery_seconds, settings.missed_check_seconds
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.projection import api, history_api, person_api
 
         return (api.routes, history_api.routes, person_api.routes)

@@ -31,7 +31,7 @@ class NoJobs:
     """This process is the Job."""
 
     async def start(self) -> None:
-        """Nothing: what is recorded is built afterwards."""
+        """Do nothing: this process builds afterwards."""
 
 
 async def build(settings: Settings, view: str = "", then: Then = "switch_if_equal") -> list[str]:

@@ -46,10 +46,10 @@ class Builder:
 
         A version that began under an older epoch may show events that a restore or a failover has lost.
         """
-        versions, epoch = await self._database.versions(), await self._pages.epoch()
+        versions, epoch = await self._database.versions(), await self._pages.store.epoch()
         if not any(_missing(view, versions, epoch) for view in self._pages.views.values()):
             return
-        is_long = await self._pages.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
+        is_long = await self._pages.store.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
         async with self._database.making() as session:
             for view in self._pages.views.values():
                 await _create_if_missing(session, view, epoch, is_long)
@@ -80,10 +80,12 @@ class Builder:
         while more:
             version, more = await self._pages.build(view, number)
             if version is None:
-                raise RuleViolation("view-stopped", f"version {number} of {view.name} has stopped, or was dropped")
+                raise RuleViolation(
+                    "view-stopped", f"Version {number} of {view.name} has stopped at an event, or was dropped."
+                )
             if time.monotonic() - logged_at > PROGRESS_SECONDS:
                 logged_at = time.monotonic()
-                behind = await self._pages.behind(version.checkpoint, BEHIND_EVENTS_MAX)
+                behind = await self._pages.store.behind(version.checkpoint, BEHIND_EVENTS_MAX)
                 log("building a view", view=view.name, version=number, events_behind=behind)
 
     async def serve_first(self, view: View, number: int) -> bool:
@@ -172,7 +174,10 @@ async def _create_if_missing(session: Session, view: View, epoch: int, is_long: 
 
 def _unstopped(version: Version) -> Version:
     if version.stopped_at is not None:
-        raise RuleViolation("view-stopped", f"version {version.version} of {version.view} has stopped")
+        raise RuleViolation(
+            "view-stopped",
+            f"Version {version.version} of {version.view} has stopped at an event. Skip or retry the event first.",
+        )
     return version
 
 
@@ -185,9 +190,9 @@ def _pair(versions: Sequence[Version], name: str, number: int) -> tuple[Version,
     """The version that serves, and version `number`."""
     old, new = version_in(versions, name, "serving"), numbered(versions, name, number)
     if old is None:
-        raise NotFound("version-not-found", f"no version of {name} serves")
+        raise NotFound("version-not-found", f"No version of {name} serves.")
     if old.version == number:
-        raise Invalid("version-serves", f"version {number} of {name} serves already")
+        raise Invalid("version-serves", f"Version {number} of {name} serves already.")
     return old, new
 
 

@@ -100,7 +100,7 @@ class Feeder:
             if before > START and before.epoch < self.checkpoint.epoch:
                 await self._admin.prepare_again()
             return 0 if moved else HORIZON_SECONDS
-        end = await self._pages.end()  # before the look: what comes later may come after the Job's last page
+        end = await self._pages.store.end()  # before the look: what comes later may come after the Job's last page
         versions = await self._pages.database.versions()
         if not versions:
             await self._admin.prepare_again()

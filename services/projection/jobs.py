@@ -18,7 +18,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class BuildJobs(Protocol):
-    """Starts the process that builds what is recorded as to be built."""
+    """Starts the process that builds the views whose builds are recorded."""
 
     async def start(self) -> None:
         """Start one; Unavailable if that cannot be done now."""

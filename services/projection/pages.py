@@ -7,7 +7,7 @@ An event that a view cannot show stops this view and no other until an operator 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.kit.domain.errors import Unavailable
@@ -33,10 +33,10 @@ class CannotShow(Exception):
 class Pages:
     """Reads pages of events and applies them to versions."""
 
-    def __init__(self, log: EventReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
+    def __init__(self, store: EventReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
+        self.store = store
         self.database = database
         self.views = views
-        self._store = log
         self._vault = vault
         self._reads = {type_: model for view in views.values() for type_, model in view.reads.items()}
 
@@ -53,25 +53,13 @@ class Pages:
         except CannotShow:
             return await self._serve_apart()
 
-    async def end(self) -> Position:
-        """The position of the last event that is final."""
-        return await self._store.end()
-
-    async def epoch(self) -> int:
-        """The newest epoch of the event store."""
-        return await self._store.epoch()
-
     async def cut_at(self, version: Version) -> Position | None:
         """The last position that remained if the event store lost events that the version shows; else None."""
         try:
-            await self._store.end(version.checkpoint)
+            await self.store.end(version.checkpoint)
         except HistoryCut as cut:
             return cut.cut_at
         return None
-
-    async def behind(self, checkpoint: Position, events_max: int, types: Collection[str] | None = None) -> int:
-        """The number of events of `types` (None: of all) among the next `events_max` events after a checkpoint."""
-        return await self._store.behind(checkpoint, events_max, types)
 
     async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
         """Feed a page to one version; the version (None if it was dropped or has stopped) and whether more follows."""
@@ -79,8 +67,8 @@ class Pages:
             version = _running(session.versions)
             if version is None:
                 return None, False
-            end = await self._store.end(version.checkpoint)
-            page = await self._store.read_types(version.checkpoint, end, view.reads, events_max)
+            end = await self.store.end(version.checkpoint)
+            page = await self.store.read_types(version.checkpoint, end, view.reads, events_max)
         try:
             shown = await decode(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)
@@ -94,7 +82,7 @@ class Pages:
         if version.checkpoint >= to:
             return version
         while version.checkpoint < to:
-            page = await self._store.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
+            page = await self.store.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
             await _feed(session, version, view, await decode(self._vault, view.reads, page.events))
             version = replace(version, checkpoint=page.end)
         await session.move([version], version.checkpoint)
@@ -106,7 +94,7 @@ class Pages:
             return session.versions, False
         at = min(each.checkpoint for each in running)
         ahead = [each.checkpoint for each in running if each.checkpoint > at]
-        page = await self._store.read_all(at, PAGE_EVENTS_MAX)
+        page = await self.store.read_all(at, PAGE_EVENTS_MAX)
         if ahead:
             page = _cut(page, min(ahead))
         if page.end == at:

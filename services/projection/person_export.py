@@ -86,7 +86,7 @@ class PersonExport:
         Staff notes are left out without `with_notes`. Memory holds the events of one order at a time.
         """
         if not await self._vault.keys_of([person_id]):
-            raise NotFound("person-not-found", f"there is no person {person_id}, or their data was erased")
+            raise NotFound("person-not-found", f"There is no person {person_id}, or the data of the person was erased.")
         orders = await self._orders_of(person_id)
         return self._parts(person_id, orders, with_notes)
 

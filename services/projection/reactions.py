@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from services.projection.views import NUDGES
+from services.projection.views import VIEWS
 
 __all__ = ["TYPES"]
 
-TYPES = frozenset(NUDGES)
+TYPES = frozenset(model.type for view in VIEWS.values() for model in view.wakes)
+"""The events that change a row of a view."""

@@ -192,7 +192,7 @@ class Session:
     async def make(self, view: View, number: int, state: State, then: Then, epoch: int) -> None:
         """Create a version with empty tables, which query may read; `epoch` is the newest one."""
         schema = f"{view.name}_{number}"
-        wakes = sorted(view.wakes)
+        wakes = sorted(model.type for model in view.wakes)
         await self._connection.execute(MAKE, view.name, number, view.revision, state, then, wakes, epoch)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
         await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
@@ -299,7 +299,7 @@ def numbered(versions: Sequence[Version], name: str, number: int) -> Version:
     """Version `number` of a view; NotFound if there is none."""
     found = next((each for each in versions if each.view == name and each.version == number), None)
     if found is None:
-        raise NotFound("version-not-found", f"there is no version {number} of {name}")
+        raise NotFound("version-not-found", f"There is no version {number} of {name}.")
     return found
 
 

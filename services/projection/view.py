@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -47,14 +47,14 @@ class View:
     name: str
     revision: int
     tables: Sequence[Table[Any]]
-    wakes: Mapping[str, type[Message]]
+    wakes: Sequence[type[Message]]
     feed: Callable[[Rows, Sequence[DecodedEvent]], Awaitable[None]]
-    also: Mapping[str, type[Message]] = field(default_factory=dict[str, type[Message]])
+    also: Sequence[type[Message]] = ()
 
     @cached_property
     def reads(self) -> Mapping[str, type[Message]]:
         """The models of all events that the view shows, by type."""
-        return {type_: OUTLINES.get(type_, model) for type_, model in {**self.also, **self.wakes}.items()}
+        return {model.type: OUTLINES.get(model.type, model) for model in (*self.also, *self.wakes)}
 
 
 def changes_in(page: Sequence[DecodedEvent], view: View) -> Iterator[tuple[RecordedEvent, Message]]:

@@ -74,13 +74,16 @@ class ViewAdmin:
     async def rebuild(self, name: str, then: Then) -> None:
         """Have the view built again from the event store; `then` says what is done when the new version is level."""
         await self.prepare()
-        view, epoch = self._view(name), await self._pages.epoch()
+        view, epoch = self._view(name), await self._pages.store.epoch()
         async with self._database.making() as session:
             building = version_in(session.versions, name, "building")
             if building is None:
                 await session.make(view, next_number(of_view(session.versions, name)), "building", then, epoch)
             elif not self._pages.feeds(building):
-                raise RuleViolation("built-elsewhere", f"another release of zerocart is building {name}")
+                raise RuleViolation(
+                    "built-elsewhere",
+                    f"Another release of zerocart is building the view {name}. Try again when the build has ended.",
+                )
             else:
                 await session.set_next(building, then)
         await self._start_job()
@@ -131,7 +134,10 @@ class ViewAdmin:
         view = self._view(name)
         version = numbered(await self._database.versions(), name, number)
         if not self._pages.feeds(version):
-            raise RuleViolation("other-revision", f"this release cannot feed revision {version.revision} of {name}")
+            raise RuleViolation(
+                "other-revision",
+                f"This release cannot feed revision {version.revision} of {name}. Rebuild the view.",
+            )
         if version.state != "serving":
             await self._builder.bring_near(view, number)
             if not await self._builder.serve_first(view, number):
@@ -143,7 +149,9 @@ class ViewAdmin:
         async with self._database.view(name) as session:
             version = numbered(session.versions, name, number)
             if version.state == "serving":
-                raise RuleViolation("version-serves", f"version {number} of {name} serves: switch to another one first")
+                raise RuleViolation(
+                    "version-serves", f"Version {number} of {name} serves. Switch to another one first."
+                )
             await session.drop(version)
 
     async def leave_out(self, name: str, position: Position, reason: str, who: str) -> None:
@@ -151,7 +159,7 @@ class ViewAdmin:
         self._view(name)
         async with self._database.view(name) as session:
             if str(position) not in {each.stopped_at for each in session.versions}:
-                raise RuleViolation("not-stopped-there", f"no version of {name} has stopped at {position}")
+                raise RuleViolation("not-stopped-there", f"No version of {name} has stopped at {position}.")
             await session.leave_out(name, str(position), reason, who)
         await self._resume(name)
 
@@ -165,7 +173,7 @@ class ViewAdmin:
     def _view(self, name: str) -> View:
         view = self._pages.views.get(name)
         if view is None:
-            raise NotFound("view-not-found", f"there is no view {name}; there are {', '.join(self._pages.views)}")
+            raise NotFound("view-not-found", f"There is no view {name}. The views are {', '.join(self._pages.views)}.")
         return view
 
     async def _resume(self, name: str) -> None:

@@ -127,7 +127,10 @@ async def _check_effort(at: Snapshot, query: AnalyticsQuery) -> None:
     most = SINGLE_ORDERS_WITH_GOODS_MAX if goods else SINGLE_ORDERS_MAX
     if orders > most:
         names = " and ".join(sorted(query.concerns))
-        detail = f"figures by {names} are added up order by order, and this range has {orders:,} of at most {most:,}"
+        detail = (
+            f"Figures by {names} are added up order by order. This range has {orders:,} orders, and the maximum is "
+            f"{most:,}. Choose a shorter one."
+        )
         raise wrong("from", f"{detail}: choose a shorter range")
 
 

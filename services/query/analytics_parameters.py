@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from pydantic import BeforeValidator
 
-from services.kit.domain.currencies import KnownCurrency
-from services.kit.rest.params import PRINTABLE, wrong
+from services.kit.rest.params import in_query, wrong
 from services.query.analytics import POINTS_MAX, POINTS_OF_GROUPS_MAX, RANGE_DAYS_MAX
-from services.query.parameters import Source, Zone
+from services.query.parameters import DAY, Country, Currency, CustomerFilter, Source, WithProduct, Zone
 from services.query.sums import GROUPS, OF_PRODUCTS, AnalyticsQuery, Group
+from services.read_model.orders import PlacedStatus
 from services.read_model.periods import Interval
 
 __all__ = ["DateRange", "analytics_query"]
@@ -24,12 +23,11 @@ LIMIT_MAX = 1_000
 LIMIT_OF_TWO_MAX = 100
 GROUPS_MAX = 2
 SORTS = ("revenue", "ordered", "gross", "net", "discount", "refunded", "orders", "sold", "cancelled", "units")
-DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _date_only(text: object) -> object:
     """Refuse what Pydantic would also take for a date, such as a number of seconds since 1970."""
-    if not isinstance(text, str) or not DATE_PATTERN.fullmatch(text):
+    if not isinstance(text, str) or not DAY.fullmatch(text):
         raise ValueError("write a date as in 2026-11-23")
     return text
 
@@ -37,85 +35,55 @@ def _date_only(text: object) -> object:
 Day = Annotated[date, BeforeValidator(_date_only)]
 From = Annotated[
     Day | None,
-    Query(
+    in_query(
+        "The first day. Default: the day of the first order; with `interval` a later day if the answer "
+        f"would have too many points otherwise. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
+        "2026-11-01",
         alias="from",
-        description="The first day. Default: the day of the first order, but with `interval` no more points than are "
-        f"allowed. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
-        examples=["2026-11-01"],
     ),
 ]
 To = Annotated[
     Day | None,
-    Query(
-        alias="to",
-        description="The day after the last. Default: the day after that of the newest order.",
-        examples=["2026-12-01"],
-    ),
+    in_query("The day after the last. Default: the day after that of the newest order.", "2026-12-01", alias="to"),
 ]
 IntervalParameter = Annotated[
     Interval | None,
-    Query(
-        alias="interval",
-        description=f"Returns figures for each day, ISO week or month, at most {POINTS_MAX} of them "
+    in_query(
+        f"Returns figures for each day, ISO week or month, at most {POINTS_MAX} of them "
         f"({POINTS_OF_GROUPS_MAX} with another group than status). Default: one figure for the whole range.",
-        examples=["month"],
+        "month",
+        alias="interval",
     ),
 ]
 GroupBy = Annotated[
     list[Group] | None,
-    Query(
-        min_length=1,
-        max_length=GROUPS_MAX,
-        description="Returns figures for each status, country, source, product or customer. Repeat it for two: "
+    in_query(
+        "Returns figures for each status, country, source, product or customer. Repeat it for two: "
         "`group_by=country&group_by=product` returns the best products of each country. Of products and customers it "
         "returns the first `limit` by `sort` in each currency and other group.",
-        examples=[["product"]],
+        ["product"],
+        min_length=1,
+        max_length=GROUPS_MAX,
     ),
 ]
-Currency = Annotated[
-    KnownCurrency | None,
-    Query(description="Counts only orders in this currency (ISO 4217).", examples=["GBP"]),
-]
-Country = Annotated[
-    str | None,
-    Query(
-        pattern="^[A-Z]{2}$",
-        description="Counts only orders that are delivered to this country (ISO 3166-1 alpha-2).",
-        examples=["GB"],
-    ),
-]
-Status = Annotated[
-    Literal[
-        "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
-    ]
-    | None,
-    Query(description="Counts only orders that have this status now.", examples=["confirmed"]),
-]
-ProductId = Annotated[
-    str | None,
-    Query(max_length=64, pattern=PRINTABLE, description="Counts only orders with this product.", examples=["MUG"]),
-]
-CustomerId = Annotated[
-    str | None,
-    Query(max_length=64, pattern=PRINTABLE, description="Counts only this customer's orders.", examples=["usr_1"]),
-]
+Status = Annotated[PlacedStatus | None, in_query("Only orders that have this status now.", "confirmed")]
 Sort = Annotated[
     str,
-    Query(
-        max_length=40,
-        description=f"Sorts groups by {', '.join(SORTS)}; units only for products, refunded not for products. `-` in "
+    in_query(
+        f"Sorts groups by {', '.join(SORTS)}; units only for products, refunded not for products. `-` in "
         "front puts the greatest first.",
-        examples=["-orders"],
+        "-orders",
+        max_length=40,
     ),
 ]
 Limit = Annotated[
     int,
-    Query(
+    in_query(
+        "How many products or customers to return in each currency and other group; at most "
+        f"{LIMIT_OF_TWO_MAX} with two groups or with `interval`. CSV always has all of them.",
+        LIMIT_DEFAULT,
         ge=1,
         le=LIMIT_MAX,
-        description="How many products or customers to return in each currency and other group; at most "
-        f"{LIMIT_OF_TWO_MAX} with two groups or with `interval`. CSV always has all of them.",
-        examples=[LIMIT_DEFAULT],
     ),
 ]
 
@@ -139,8 +107,8 @@ async def analytics_query(
     country: Country = None,
     status: Status = None,
     source: Source = None,
-    product_id: ProductId = None,
-    customer_id: CustomerId = None,
+    product_id: WithProduct = None,
+    customer_id: CustomerFilter = None,
     sort: Sort = "-revenue",
     limit: Limit = LIMIT_DEFAULT,
 ) -> AnalyticsQuery:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import at_position, wrong
+from services.kit.rest.params import at_position, in_query, wrong
 from services.query.answers import OrderPage, StockLevel, StockPage
 from services.query.csv_export import CSV, VARY, CsvExport, csv_wanted
 from services.query.lists import NEWEST_FIRST, OrderFilter
@@ -53,10 +53,7 @@ ReadsOrders = Annotated[Caller, needs("orders:read")]
 ReadModel = Annotated[Queries, provided(Queries)]
 Filter = Annotated[OrderFilter, Depends(order_filter)]
 PageOf = Annotated[PageRequest, Depends(page_request)]
-LowStock = Annotated[
-    bool,
-    Query(description="Returns only products with less available than their `low_below`.", examples=[True]),
-]
+LowStock = Annotated[bool, in_query("Only products with less available than their `low_below`.", True)]
 
 
 @routes.get("/orders", **LISTS)
@@ -73,8 +70,8 @@ async def list_orders(
 ) -> Answer[OrderPage] | CsvExport:
     """List and search orders.
 
-    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Refused
-    (403) if `customer_id` names another customer, or if there is an `email`, and the caller does not have that scope.
+    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Without
+    that scope, the parameter `email` and the `customer_id` of another customer are refused (403).
 
     With `Accept: text/csv` the answer is the whole list, with `lines=true` a row for each line of each order, and times
     are those of `time_zone`; page parameters and sort=relevance are then refused (422). A cell that a spreadsheet would
@@ -113,7 +110,9 @@ async def orders_of_customer(
     """
     customer_id = caller.subject if customer_id == ME else customer_id
     if not caller.may_reach(customer_id):
-        raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
+        raise NotFound(
+            "customer-not-found", "There is no such customer, or this token may not read the customer's orders."
+        )
     found = replace(wanted, customer_id=customer_id)
     return await _list(request, caller, queries, found, Options(sort, lines, zone), page)
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.kit.telemetry.logging import configure
 from services.query.revocations import RevokedTokens
 from services.query.settings import QuerySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -32,7 +31,7 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
     revocations = RevokedTokens(settings.read_database_url)
     on_stop: list[Callable[[], Awaitable[None]]] = [revocations.close]
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.query import analytics_api, api, audit_api, documents_api, products_api
         from services.query.analytics import Analytics
         from services.query.audit import Audit

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
-from services.query.snapshots import Row, Snapshot, Snapshots
+from services.query.paging import ListQuery, Page, PageRequest, Sorting, counted_page, digest_of
+from services.query.snapshots import Row, Snapshots
 from services.query.tables import AUDIT
 from services.read_model import audit
 from services.read_model.answers import shown
@@ -42,14 +42,7 @@ class Audit:
         sorting = Sorting(columns, descending=True, digest=digest_of(wanted, "-time"))
         matching = select(AUDIT).where(*_conditions(wanted))
         found = ListQuery(matching, matching.with_only_columns(AUDIT.c.position), sorting)
-
-        async def read(at: Snapshot) -> Page:
-            rows, cursor = await page_of(at, found, request)
-            bound = None if request.count == "exact" else COUNTED_MAX
-            total = await total_of(at, found.ids, bound) if request.wants_total else None
-            return Page([*map(_entry, rows)], cursor, total)
-
-        return await self._snapshots.read(read)
+        return await self._snapshots.read(lambda at: counted_page(at, found, request, _entry))
 
 
 def _entry(row: Row) -> dict[str, Any]:

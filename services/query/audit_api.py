@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
-from fastapi import Depends, Query
+from fastapi import Depends
 
 from services.audited import AUDITED
 from services.contracts.scopes import AUDIT_READ
 from services.kit.auth.access import needs
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import PRINTABLE, at_position, wrong
+from services.kit.rest.params import PRINTABLE, at_position, in_query, wrong
 from services.published import types_of
 from services.query.answers import AuditPage
 from services.query.api import page_body
@@ -19,6 +19,7 @@ from services.query.audit import Audit, AuditFilter
 from services.query.paging import PageRequest
 from services.query.parameters import Zone, page_request, period_begin, period_end, time_range
 from services.query.queries import Queries
+from services.read_model.audit import ActorKind
 
 __all__ = ["routes"]
 
@@ -28,35 +29,32 @@ TYPES_CHARS_MAX = 2_000
 
 Actor = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only changes by this account, guest or program.",
+        "cli_01jd8xk3v5e6s7t8w9x0y1z2a3",
         min_length=1,
         max_length=128,
         pattern=PRINTABLE,
-        description="Only changes by this account, guest or program.",
-        examples=["cli_01jd8xk3v5e6s7t8w9x0y1z2a3"],
     ),
 ]
-ActorKind = Annotated[
-    Literal["staff", "customer", "guest", "client"] | None,
-    Query(description="Only changes by actors of this kind.", examples=["staff"]),
-]
+Kind = Annotated[ActorKind | None, in_query("Only changes by actors of this kind.", "staff")]
 Subject = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only changes of this order, product, account, program or endpoint.",
+        "ord_iwc61wrq2spsmypx929bhj947yw",
         min_length=1,
         max_length=64,
         pattern=PRINTABLE,
-        description="Only changes of this order, product, account, program or endpoint.",
-        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
     ),
 ]
 Types = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only changes of these types, with commas between them. A final `*` stands for the rest of a type.",
+        "zerocart.users.staff.*,zerocart.users.client.*",
         min_length=1,
         max_length=TYPES_CHARS_MAX,
-        description="Only changes of these types, with commas between them. A final `*` stands for the rest of a type.",
-        examples=["zerocart.users.staff.*,zerocart.users.client.*"],
     ),
 ]
 From = Annotated[str | None, period_begin("changes")]
@@ -67,7 +65,7 @@ To = Annotated[str | None, period_end("changes")]
 async def _filter(
     zone: Zone,
     actor: Actor = None,
-    actor_kind: ActorKind = None,
+    actor_kind: Kind = None,
     subject: Subject = None,
     types: Types = None,
     begin: From = None,
@@ -82,7 +80,7 @@ async def list_changes(
     wanted: Annotated[AuditFilter, Depends(_filter)],
     page: Annotated[PageRequest, Depends(page_request)],
 ) -> Answer[AuditPage]:
-    """List who changed what.
+    """List the audit entries.
 
     Returns the changes that persons and programs made by requests with a token, the newest first: each event that such
     a request caused, in all services. What services did as a consequence has no entry of its own, and neither has a

@@ -10,24 +10,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
-from services.query.paging import (
-    COUNTED_MAX,
-    ListQuery,
-    Page,
-    PageRequest,
-    Sorting,
-    digest_of,
-    page_of,
-    total_of,
-)
-from services.query.snapshots import Snapshot
+from services.query.paging import ListQuery, Sorting, digest_of
 from services.query.tables import LINES, ORDERS
-from services.read_model import orders
-from services.read_model.answers import shown
 
 __all__ = [
-    "NEWEST_FIRST", "SORTS", "OrderFilter", "conditions", "customer_or_guest", "list_of", "page_of_orders",
-    "sorting_of",
+    "NEWEST_FIRST", "SORTS", "OrderFilter", "conditions", "customer_or_guest", "list_of", "sorting_of",
 ]  # fmt: skip
 
 customer_or_guest = func.coalesce(ORDERS.c.customer_id, "")
@@ -107,15 +94,6 @@ def _placed_within(wanted: OrderFilter, created_at: ColumnElement[datetime]) -> 
     if wanted.created_to is not None:
         found.append(created_at < wanted.created_to)
     return found
-
-
-async def page_of_orders(at: Snapshot, wanted: OrderFilter, sort: str, request: PageRequest) -> Page:
-    """One page of orders; Invalid if the cursor cannot be used."""
-    found = list_of(wanted, sort)
-    rows, cursor = await page_of(at, found, request)
-    bound = None if request.count == "exact" else COUNTED_MAX
-    total = await total_of(at, found.ids, bound) if request.wants_total else None
-    return Page([shown(orders.ORDERS, row) for row in rows], cursor, total)
 
 
 def list_of(wanted: OrderFilter, sort: str) -> ListQuery:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -24,8 +24,8 @@ from services.kit.rest.params import wrong
 from services.query.snapshots import Row, Snapshot
 
 __all__ = [
-    "COUNTED_MAX", "CountMode", "ListQuery", "Page", "PageRequest", "SortKey", "Sorting", "Total", "digest_of",
-    "page_of", "total_of",
+    "COUNTED_MAX", "CountMode", "ListQuery", "Page", "PageRequest", "SortKey", "Sorting", "Total", "counted_page",
+    "digest_of", "page_of", "total_of",
 ]  # fmt: skip
 
 COUNTED_MAX = 10_000
@@ -94,7 +94,7 @@ class Sorting:
         except (ValueError, InvalidOperation) as error:
             raise wrong("cursor", "the cursor is malformed: send next_cursor of the page before unchanged") from error
         if digest != self.digest:
-            detail = "the cursor belongs to a list with other filters, another sort or another caller: start at page 1"
+            detail = "The cursor is of a list with other filters, sort or caller. Start again without a cursor."
             raise wrong("cursor", detail)
         return key
 
@@ -133,6 +133,23 @@ async def page_of(at: Snapshot, found: ListQuery, request: PageRequest) -> tuple
     rows = await at.rows(query.offset((request.page - 1) * request.page_size))
     shown = rows[: request.page_size]
     return shown, found.sorting.cursor(shown[-1]) if len(rows) > len(shown) else None
+
+
+async def counted_page(
+    at: Snapshot,
+    found: ListQuery,
+    request: PageRequest,
+    shown: Callable[[Row], Mapping[str, Any]],
+    bound: int | None = None,
+) -> Page:
+    """A page, each row as `shown` makes it, with the total; Invalid if the cursor cannot be used.
+
+    The total is counted to `bound`, or else to COUNTED_MAX, unless the client asks for an exact one.
+    """
+    rows, cursor = await page_of(at, found, request)
+    bounded = None if request.count == "exact" else bound or COUNTED_MAX
+    total = await total_of(at, found.ids, bounded) if request.wants_total else None
+    return Page([*map(shown, rows)], cursor, total)
 
 
 def digest_of(filters: object, sort: str) -> str:

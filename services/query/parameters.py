@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from pydantic import StringConstraints, TypeAdapter
 
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
-from services.kit.rest.params import PRINTABLE, id_in_path, wrong
+from services.kit.rest.params import PRINTABLE, id_in_path, in_query, wrong
 from services.kit.rest.routes import provided
 from services.query.lists import NEWEST_FIRST, SORTS, OrderFilter
 from services.query.paging import COUNTED_MAX, CountMode, PageRequest
@@ -22,9 +22,13 @@ from services.query.search import RANKED_MAX, RELEVANCE
 from services.query.search_terms import TEXT_CHARS_MAX, WORDS_MAX
 from services.query.settings import QuerySettings
 from services.query.zones import midnight, zone_named
+from services.read_model.orders import Status
 from services.read_model.terms import terms
 
 __all__ = [
+    "DAY",
+    "Country",
+    "Currency",
     "CustomerFilter",
     "CustomerId",
     "LinesWanted",
@@ -33,6 +37,7 @@ __all__ = [
     "SortText",
     "Source",
     "StockText",
+    "WithProduct",
     "Zone",
     "order_filter",
     "page_request",
@@ -57,103 +62,76 @@ INSTANT = TypeAdapter[datetime](Rfc3339)
 
 def period_begin(found: str) -> Any:
     """The parameter `from` of `time_range`."""
-    text = f"Returns {found} on this day or later, or at this instant or later (RFC 3339)."
-    return Query(alias="from", description=text, examples=["2026-11-01"])
+    text = f"Only {found} on this day or later, or at this instant or later (RFC 3339)."
+    return in_query(text, "2026-11-01", alias="from")
 
 
 def period_end(found: str) -> Any:
     """The parameter `to` of `time_range`."""
-    text = f"Returns {found} before this day or instant; it must be after `from`."
-    return Query(alias="to", description=text, examples=["2026-12-01T00:00:00Z"])
+    text = f"Only {found} before this day or instant; it must be after `from`."
+    return in_query(text, "2026-12-01T00:00:00Z", alias="to")
 
 
-Status = Literal[
-    "draft",
-    "pending",
-    "on_hold",
-    "processing",
-    "confirmed",
-    "shipped",
-    "delivered",
-    "cancelling",
-    "cancelled",
-    "failed",
-]
 OrderId = Annotated[str, id_in_path("The id of the order.", "ord_iwc61wrq2spsmypx929bhj947yw")]
 CustomerId = Annotated[str, id_in_path("The id of the customer.", "usr_01jd8xk3v5e6s7t8w9x0y1z2a3")]
 ProductId = Annotated[str, id_in_path("The id of the product.", "85123A")]
 CustomerFilter = Annotated[
-    str | None,
-    Query(max_length=64, pattern=PRINTABLE, description="Returns orders of this customer.", examples=["usr_01jd8x"]),
+    str | None, in_query("Only orders of this customer.", "usr_01jd8x", max_length=64, pattern=PRINTABLE)
 ]
 Statuses = Annotated[
     list[Status] | None,
-    Query(
+    in_query(
+        "Only orders with this status. Repeat it for several: `status=shipped&status=delivered`.",
+        ["shipped", "delivered"],
         min_length=1,
         max_length=STATUSES_MAX,
-        description="Returns orders with this status. Repeat it for several: `status=shipped&status=delivered`.",
-        examples=[["shipped", "delivered"]],
     ),
 ]
 TimeZone = Annotated[
     str | None,
-    Query(
+    in_query(
+        "The zone of days, weeks and months, a name of the IANA database. Default: the zone of the shop "
+        "(`ZEROCART_TIME_ZONE`), or UTC.",
+        "Europe/Berlin",
         alias="time_zone",
         max_length=64,
         pattern="^[A-Za-z0-9_+/-]+$",
-        description="The zone of days, weeks and months, a name of the IANA database. Default: the zone of the shop "
-        "(`ZEROCART_TIME_ZONE`), or UTC.",
-        examples=["Europe/Berlin"],
     ),
 ]
 From = Annotated[str | None, period_begin("orders placed")]
 To = Annotated[str | None, period_end("orders placed")]
-TotalMin = Annotated[
-    str | None,
-    Query(pattern=AMOUNT, description="Returns orders whose total is this amount or more.", examples=["10.00"]),
-]
+TotalMin = Annotated[str | None, in_query("Only orders whose total is this amount or more.", "10.00", pattern=AMOUNT)]
 TotalMax = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only orders whose total is this amount or less, in any currency unless `currency` is set.",
+        "250",
         pattern=AMOUNT,
-        description="Returns orders whose total is this amount or less, in any currency unless `currency` is set.",
-        examples=["250"],
     ),
 ]
-Currency = Annotated[
-    KnownCurrency | None, Query(description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
-]
+Currency = Annotated[KnownCurrency | None, in_query("Only orders in this currency (ISO 4217).", "GBP")]
 Country = Annotated[
     str | None,
-    Query(
-        pattern="^[A-Z]{2}$",
-        description="Returns orders delivered to this country (ISO 3166-1 alpha-2).",
-        examples=["GB"],
-    ),
+    in_query("Only orders that are delivered to this country (ISO 3166-1 alpha-2).", "GB", pattern="^[A-Z]{2}$"),
 ]
-Product = Annotated[
-    str | None,
-    Query(
-        max_length=64, pattern=PRINTABLE, description="Returns orders that contain this product.", examples=["85123A"]
-    ),
+WithProduct = Annotated[
+    str | None, in_query("Only orders with this product.", "85123A", max_length=64, pattern=PRINTABLE)
 ]
 Source = Annotated[
     str | None,
-    Query(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$",
-        description="Returns orders that were imported from this system.",
-        examples=["old-shop"],
+    in_query(
+        "Only orders that were imported from this system.", "old-shop", pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
     ),
 ]
 EmailFilter = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only orders with this e-mail address; capital letters do not matter. Needs the scope "
+        "`orders:admin`. Orders of erased persons have no address.",
+        "ann@example.com",
         min_length=3,
         max_length=254,
         pattern=r"^[!-~]+@[!-~]+$",
-        description="Returns orders with this e-mail address; capital letters do not matter. Needs the scope "
-        "`orders:admin`. Orders of erased persons have no address.",
-        examples=["ann@example.com"],
     ),
 ]
 Word = Annotated[
@@ -161,107 +139,93 @@ Word = Annotated[
 ]
 Number = Annotated[
     Word | None,
-    Query(
-        description="Returns the order with this number, and imported orders that have it in the other system; "
+    in_query(
+        "Only the order with this number, and imported orders that have it in the other system; "
         "`source` names one system.",
-        examples=["10042"],
+        "10042",
     ),
 ]
 TagFilter = Annotated[
-    str | None,
-    Query(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$", description="Returns orders with this tag.", examples=["gift"]),
+    str | None, in_query("Only orders with this tag.", "gift", pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")
 ]
 Stuck = Annotated[
     bool | None,
-    Query(
-        description="`true` returns orders whose fulfillment is stuck until an operator resumes it. `false` returns "
-        "the others.",
-        examples=[True],
+    in_query(
+        "`true`: only orders whose fulfillment is stuck until an operator resumes it. `false`: only the others.", True
     ),
 ]
 WaitingMinutes = Annotated[
     int | None,
-    Query(
+    in_query(
+        "Only orders that zerocart still has to move on (`pending`, `processing` or `cancelling`) and "
+        "that have not changed for this many minutes. Among them are orders that wait for a capture by hand.",
+        60,
         ge=1,
         le=WAITING_MINUTES_MAX,
-        description="Returns orders that zerocart still has to move on (`pending`, `processing` or `cancelling`) and "
-        "that have not changed for this many minutes. Among them are orders that wait for a capture by hand.",
-        examples=[60],
     ),
 ]
 SearchText = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only orders that have all these words in the customer's name, the names of goods, the city or the "
+        "number of the order. Case, accents and punctuation do not matter. A word that no order has is "
+        "replaced by similar ones (see `instead` in the answer), and the last word may be the beginning of one. "
+        f"The first {WORDS_MAX} different words count; English words such as `of` count only if there is no other. "
+        f"By relevance the newest {RANKED_MAX:,} matches are ranked; in any other sort the list has all matches.",
+        "white hanging heart",
         min_length=1,
         max_length=TEXT_CHARS_MAX,
-        description=(
-            "Returns orders that have all these words in the customer's name, the names of goods, the city or the "
-            "number of the order. Case, accents and punctuation do not matter. A word that no order has is "
-            "replaced by similar ones (see `instead` in the answer), and the last word may be the beginning of one. "
-            f"The first {WORDS_MAX} different words count; English words such as `of` count only if there is no other. "
-            f"By relevance the newest {RANKED_MAX:,} matches are ranked; in any other sort the list has all matches."
-        ),
-        examples=["white hanging heart"],
     ),
 ]
 SortText = Annotated[
     str | None,
-    Query(
+    in_query(
+        f"Sorts by one of {', '.join(SORTS)}, or with `q` by {RELEVANCE}; `-` in front means descending. Equal "
+        f"orders are sorted by the time at which they were placed and their id. Default: `-{RELEVANCE}` with `q`, "
+        f"`{NEWEST_FIRST}` without.",
+        "-total",
         min_length=1,
         max_length=40,
-        description=(
-            f"Sorts by one of {', '.join(SORTS)}, or with `q` by {RELEVANCE}; `-` in front means descending. Equal "
-            f"orders are sorted by the time at which they were placed and their id. Default: `-{RELEVANCE}` with `q`, "
-            f"`{NEWEST_FIRST}` without."
-        ),
-        examples=["-total"],
     ),
 ]
 PageNumber = Annotated[
     int,
-    Query(
+    in_query(
+        f"The number of the page, from 1, up to row {COUNTED_MAX:,}. For later rows use `cursor`.",
+        2,
         ge=1,
         le=COUNTED_MAX,
-        description=f"The number of the page, from 1, up to row {COUNTED_MAX:,}. For later rows use `cursor`.",
-        examples=[2],
     ),
 ]
-PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Rows in a page.", examples=[50])]
+PageSize = Annotated[int, in_query("Rows in a page.", 50, ge=1, le=PAGE_SIZE_MAX)]
 CursorText = Annotated[
     str | None,
-    Query(
+    in_query(
+        "The `next_cursor` of the page before, with the same filters and sort, instead of `page`. Every page takes "
+        "the same time, however far into the list. Its answer has no total.",
+        "WyI0ZjUzY2RhMThjMmJhYTBjIl0",
         max_length=CURSOR_CHARS_MAX,
         pattern=CURSOR_PATTERN,
-        description=(
-            "The `next_cursor` of the page before, with the same filters and sort, instead of `page`. Every page takes "
-            "the same time, however far into the list. Its answer has no total."
-        ),
-        examples=["WyI0ZjUzY2RhMThjMmJhYTBjIl0"],
     ),
 ]
 CountParameter = Annotated[
     CountMode,
-    Query(
-        description=(
-            f"How `total` is counted. `bounded` counts up to {COUNTED_MAX:,} rows ({RANKED_MAX:,} with `q`); if there "
-            "are more, `total_relation` is `at_least`. `exact` counts all rows, which may be slow. `none` counts "
-            "nothing."
-        ),
-        examples=["exact"],
+    in_query(
+        f"How `total` is counted. `bounded` counts up to {COUNTED_MAX:,} rows ({RANKED_MAX:,} with `q`); if there "
+        "are more, `total_relation` is `at_least`. `exact` counts all rows, which may be slow. `none` counts "
+        "nothing.",
+        "exact",
     ),
 ]
-LinesWanted = Annotated[
-    bool,
-    Query(alias="lines", description="Only for CSV: returns a row for each line of each order.", examples=[True]),
-]
+LinesWanted = Annotated[bool, in_query("Only for CSV: returns a row for each line of each order.", True, alias="lines")]
 StockText = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Only products whose name or id contains each of these words.",
+        "heart holder",
         min_length=1,
         max_length=STOCK_TEXT_CHARS_MAX,
         pattern=r"^[^\x00]+$",
-        description="Returns products whose name or id contains each of these words.",
-        examples=["heart holder"],
     ),
 ]
 
@@ -287,7 +251,7 @@ async def order_filter(
     total_max: TotalMax = None,
     currency: Currency = None,
     country: Country = None,
-    product_id: Product = None,
+    product_id: WithProduct = None,
     source: Source = None,
     number: Number = None,
     tag: TagFilter = None,

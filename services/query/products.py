@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -15,7 +16,7 @@ from services.contracts.catalogue import Price
 from services.kit.domain.currencies import shown_amount
 from services.kit.domain.errors import NotFound
 from services.kit.domain.validity import valid_at
-from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
+from services.query.paging import ListQuery, Page, PageRequest, Sorting, counted_page, digest_of
 from services.query.product_terms import ProductSearch, product_search
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import PRICE_CHANGES, PRODUCTS
@@ -54,18 +55,14 @@ class Products:
 
     async def list(self, wanted: ProductFilter, sort: str, request: PageRequest, *, for_staff: bool) -> Page:
         """One page of products; Invalid if the cursor cannot be used."""
-        ranked = sort.removeprefix("-") == RELEVANCE
+        bound = RANKED_MAX if sort.removeprefix("-") == RELEVANCE else None
+        product = partial(_product, now=datetime.now(UTC), for_staff=for_staff)
 
         async def read(at: Snapshot) -> Page:
             text = wanted.text
             search = None if text is None else await product_search(at, text, for_staff=for_staff)
-            found = _list_of(wanted, search, sort)
-            rows, cursor = await page_of(at, found, request)
-            bound = None if request.count == "exact" else RANKED_MAX if ranked else COUNTED_MAX
-            total = await total_of(at, found.ids, bound) if request.wants_total else None
-            now = datetime.now(UTC)
-            shown_rows = [_product(row, now, for_staff=for_staff) for row in rows]
-            return Page(shown_rows, cursor, total, search.instead if search else {})
+            page = await counted_page(at, _list_of(wanted, search, sort), request, product, bound)
+            return replace(page, instead=search.instead) if search else page
 
         return await self._snapshots.read(read)
 
@@ -83,11 +80,10 @@ class Products:
         matching = select(PRICE_CHANGES).where(PRICE_CHANGES.c.sku == sku)
 
         async def read(at: Snapshot) -> Page:
-            rows, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
-            if not rows and request.page == 1:
+            page = await counted_page(at, ListQuery(matching, matching, sorting), request, _price_change)
+            if not page.rows and request.page == 1:
                 raise NotFound("product-not-found", f"The shop has no product {sku}.")
-            total = await total_of(at, matching, COUNTED_MAX) if request.wants_total else None
-            return Page([_price_change(row) for row in rows], cursor, total)
+            return page
 
         return await self._snapshots.read(read)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import Depends, Query
+from fastapi import Depends
 
 from services.kit.auth.access import ANYBODY, Caller, needs
 from services.kit.domain.errors import Forbidden
 from services.kit.rest.answers import ETAG, Answer
 from services.kit.rest.app import json_router, provided
 from services.kit.rest.limits import limited
-from services.kit.rest.params import at_position, id_in_path, wrong
+from services.kit.rest.params import at_position, id_in_path, in_query, wrong
 from services.query.answers import PriceHistory, Product, ProductPage
 from services.query.api import page_body
 from services.query.limits import RATES
@@ -36,35 +36,30 @@ Sku = Annotated[str, id_in_path("The sku of the product.", "MUG")]
 PageOf = Annotated[PageRequest, Depends(page_request)]
 SearchText = Annotated[
     str | None,
-    Query(
-        min_length=1,
-        max_length=TEXT_CHARS_MAX,
-        description="Returns products that have all these words in their name, sku or description; each may be the "
+    in_query(
+        "Only products that have all these words in their name, sku or description; each may be the "
         "beginning of a word. Case, accents and punctuation do not matter. A word that no product has is replaced by "
         "similar ones (see `instead` in the answer). By relevance the newest "
         f"{RANKED_MAX:,} matches are ranked; in any other sort the list has all matches.",
-        examples=["heart holder"],
+        "heart holder",
+        min_length=1,
+        max_length=TEXT_CHARS_MAX,
     ),
 ]
 Active = Annotated[
-    bool | None,
-    Query(
-        description="Returns active or inactive products only. `false` needs the scope `catalogue:write`.",
-        examples=[True],
-    ),
+    bool | None, in_query("Only active or only inactive products. `false` needs the scope `catalogue:write`.", True)
 ]
 AreWithdrawn = Annotated[
-    bool,
-    Query(description="Returns the withdrawn products instead. Needs the scope `catalogue:write`.", examples=[True]),
+    bool, in_query("Returns the withdrawn products instead. Needs the scope `catalogue:write`.", True)
 ]
 SortText = Annotated[
     str | None,
-    Query(
+    in_query(
+        f"Sorts by one of {', '.join(SORTS)}, or with `q` by {RELEVANCE}; `-` in front means descending. "
+        f"Default: `-{RELEVANCE}` with `q`, `sku` without.",
+        "name",
         min_length=1,
         max_length=40,
-        description=f"Sorts by one of {', '.join(SORTS)}, or with `q` by {RELEVANCE}; `-` in front means descending. "
-        f"Default: `-{RELEVANCE}` with `q`, `sku` without.",
-        examples=["name"],
     ),
 ]
 
@@ -112,7 +107,7 @@ async def read_product(sku: Sku, caller: Reader, products: ReadModel) -> Answer[
 async def read_past_prices(sku: Sku, products: ReadModel, page: PageOf) -> Answer[PriceHistory]:
     """Read past prices.
 
-    Returns the prices that a product had after each change of them, the newest first. Refused (404) for an unknown
+    Returns the prices of a product after each change of its prices, the newest first. Refused (404) for an unknown
     product.
     """
     return Answer(cast("PriceHistory", page_body("changes", await products.past_prices(sku, page), page)))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
-from services.query.lists import OrderFilter, customer_or_guest, list_of, page_of_orders
-from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
+from services.query.lists import OrderFilter, customer_or_guest, list_of
+from services.query.paging import ListQuery, Page, PageRequest, Sorting, counted_page, digest_of
 from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, NOTES, ORDERS, STOCK, TIMELINE
@@ -55,7 +56,7 @@ class Queries:
         async def read(at: Snapshot) -> Order:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
-                raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
+                raise NotFound("order-not-found", f"There is no order {order_id}, or this token may not read it.")
             of_order = select(*LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
             notes = await _notes(at, order_id) if owner is None else ()
@@ -67,7 +68,8 @@ class Queries:
         """One page of orders; Invalid if text or cursor cannot be used."""
         if (text := wanted.text) is not None:
             return await self.snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
-        return await self.snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
+        found, order = list_of(wanted, sort), partial(shown, orders.ORDERS)
+        return await self.snapshots.read(lambda at: counted_page(at, found, request, order))
 
     def every_order(
         self, wanted: OrderFilter, sort: str, *, lines: bool = False
@@ -90,20 +92,17 @@ class Queries:
         """One page of stock levels, sorted by product."""
         sorting = Sorting({"product_id": STOCK.c.product_id}, descending=False, digest=digest_of(wanted, "product_id"))
         matching = select(STOCK).where(*_stock_conditions(wanted))
-
-        async def read(at: Snapshot) -> Page:
-            levels, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
-            total = await total_of(at, matching, COUNTED_MAX) if request.cursor is None else None
-            return Page([_stock_level(row) for row in levels], cursor, total)
-
-        return await self.snapshots.read(read)
+        found = ListQuery(matching, matching, sorting)
+        return await self.snapshots.read(lambda at: counted_page(at, found, request, _stock_level))
 
     async def stock_level(self, product_id: str) -> dict[str, Any]:
         """The stock level of one product; NotFound if its stock was never set."""
         query = select(STOCK).where(STOCK.c.product_id == product_id)
         rows = await self.snapshots.read(lambda at: at.rows(query))
         if not rows:
-            raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
+            raise NotFound(
+                "product-not-found", f"Product {product_id} has no stock level. Set it with PUT /stock/{product_id}."
+            )
         return _stock_level(rows[0])
 
 

@@ -58,7 +58,7 @@ class RevokedTokens:
         return found["version"]
 
     async def _look(self, version: int, subject: str, issued_at: datetime) -> bool | None:
-        """Whether this version says so; None if it does not serve any more."""
+        """Whether the token is void by this version of the view; None if the version does not serve any more."""
         from asyncpg import InvalidSchemaNameError, UndefinedTableError
 
         try:

@@ -50,6 +50,10 @@ AWAY = ("read-database-away", "the read database cannot be reached; retry")
 AWAY_RETRY_SECONDS = 2
 ATTEMPTS_MAX = 3
 SETTINGS = {
+    # defaults of the server or the role are for others
+    "statement_timeout": str(STATEMENT_SECONDS_MAX * 1000),
+    "idle_in_transaction_session_timeout": "0",  # an export waits for a slow client
+    "search_path": "public",
     "plan_cache_mode": "force_custom_plan",  # the best plan depends on how rare the wanted value is
     "jit": "off",  # compiling a plan takes longer than reading a page
     "max_parallel_workers_per_gather": "0",  # so does starting a worker
@@ -150,10 +154,15 @@ class Snapshots:
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while (behind := await self._behind(position, views)) is not None:
             if behind["stopped_at"] is not None:
-                detail = f"the view {behind['view']} has stopped at an event that it cannot apply"
+                detail = (
+                    f"The view {behind['view']} has stopped at an event that it cannot show. An operator has to decide."
+                )
                 raise Unavailable("view-stopped", detail, RETRY_SECONDS)
             if asyncio.get_running_loop().time() > deadline:
-                detail = f"the read model has not reached this position within {POSITION_WAIT_SECONDS:g} s; retry"
+                detail = (
+                    f"The read database has not reached this position within {POSITION_WAIT_SECONDS:g} s. "
+                    "Send the request again."
+                )
                 raise Unavailable("read-side-behind", detail)
             await asyncio.sleep(POSITION_POLL_SECONDS)
 

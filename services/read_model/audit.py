@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from services.read_model.table import About, Id, Instant, Table, Text
 
-__all__ = ["ACTORS", "AUDIT", "AuditEntry"]
+__all__ = ["AUDIT", "ActorKind", "AuditEntry"]
 
-ACTORS = ("staff", "customer", "guest", "client")
+ActorKind = Literal["staff", "customer", "guest", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class AuditEntry:
         About(
             "Who did it. `staff` and `customer` have accounts, `guest` has a token for a visit or a mailed link. "
             "`client` is a program, or somebody with a token of another issuer.",
-            one_of=ACTORS,
+            one_of=get_args(ActorKind),
         ),
     ]
     actor: Annotated[
@@ -34,10 +34,10 @@ class AuditEntry:
             example="usr_01jd8xk3v5e6s7t8w9x0y1z2a3",
         ),
     ]
-    type: Annotated[Id, About("What they did: the type of the event.", example="zerocart.orders.order.held.v1")]
+    type: Annotated[Id, About("The type of the event.", example="zerocart.orders.order.held.v1")]
     subject: Annotated[
         Id,
-        About("To what: the id of the order, product, account or endpoint.", example="ord_iwc61wrq2spsmypx929bhj947yw"),
+        About("The id of the changed order, product, account or endpoint.", example="ord_iwc61wrq2spsmypx929bhj947yw"),
     ]
     service: Annotated[Text, About("The service that accepted the request.", example="orders")]
     trace_id: Annotated[

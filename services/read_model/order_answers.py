@@ -24,7 +24,7 @@ class OrderLine(TypedDict):
     """A line of an order."""
 
     refunded_quantity: Annotated[int, Field(ge=0)]
-    """The units for which the customer has the money back, by refunds of lines."""
+    """The units that were refunded by refunds of lines."""
 
 
 @columns_of(orders.ORDER_NOTES)
@@ -50,7 +50,7 @@ class Order(TypedDict):
 
     items: list[OrderLine]
     refunds: list[OrderRefund]
-    """The refunds that arrived at the customer, oldest first; what an edit paid back is none."""
+    """The refunds that arrived at the customer, oldest first, without those of edits."""
     timeline: list[TimelineEntry]
     """What happened to the order, oldest first."""
     internal_notes: NotRequired[list[OrderNote]]

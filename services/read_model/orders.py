@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from services.read_model.table import (
     About,
@@ -22,13 +22,14 @@ from services.read_model.table import (
 
 __all__ = [
     "ORDERS", "ORDER_LINES", "ORDER_NOTES", "ORDER_TEXTS", "VOCABULARY", "Order", "OrderLine", "OrderNote", "OrderText",
-    "Term",
+    "PlacedStatus", "Status", "Term",
 ]  # fmt: skip
 
-STATUSES = (
-    "draft", "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled",
-    "failed",
-)  # fmt: skip
+PlacedStatus = Literal[
+    "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
+]
+"""The statuses of an order that is no draft."""
+Status = Literal["draft", PlacedStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,10 @@ class Order:
     customer_id: Annotated[Id | None, About("null if a guest placed the order.")]
     customer_name: Annotated[Text | None, About(personal=True)]
     email: Annotated[Text | None, About(personal=True)]
-    status: Annotated[Id, About(one_of=STATUSES)]
+    status: Annotated[Id, About(one_of=get_args(Status))]
     reason: Annotated[Text | None, About("Why the order is cancelled, failed or on hold, or why staff look into it.")]
     total: Money
-    refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
+    refunded: Annotated[Money, About("The amount that was refunded to the customer.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount
     city: Annotated[Text, About(personal=True)]
     country: Id

@@ -17,7 +17,7 @@ from typing import NamedTuple
 __all__ = ["TERM_CHARS_MAX", "Term", "terms"]
 
 TERM_CHARS_MAX = 40
-"""What is longer is told apart by its beginning only."""
+"""Longer terms that begin with the same characters count as equal."""
 CHARACTERS_REMEMBERED_MAX = 5_000
 ASCII = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*|\$")
 APOSTROPHES = frozenset("'’ʼ＇")
@@ -28,7 +28,7 @@ UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x3100, 0x312F),
     (0x31A0, 0x31BF), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
 )  # fmt: skip
-"""Thai, Lao, Myanmar, Khmer, kana, bopomofo and Han: where no space says where a word ends."""
+"""Thai, Lao, Myanmar, Khmer, kana, bopomofo and Han, which are written without spaces between words."""
 
 
 class Term(NamedTuple):

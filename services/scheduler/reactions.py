@@ -73,7 +73,11 @@ class Alarm:
         try:
             await self._set(await self._timers.next_due(), self._now())
         except Unavailable as error:
-            log("the clock keeps its time although timers are cancelled", level=logging.WARNING, code=error.code)
+            log(
+                "the schedule of the clock was not changed after timers were cancelled",
+                level=logging.WARNING,
+                code=error.code,
+            )
 
     async def _set(self, due: datetime | None, now: datetime) -> None:
         self._next = due

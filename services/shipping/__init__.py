@@ -1,1 +1,1 @@
-"""Shipping: plans parcels, orders and cancels their transport through a carrier behind a port, and tracks them."""
+"""Shipping: plans parcels, orders and cancels their transport through a carrier, and tracks them."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict
 
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import NotFound
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import Handler, RestCause, json_router, respond
+from services.kit.rest.bodies import RequestBody
 from services.kit.saga.participant import customer_of
 from services.shipping.answers import Shipment as ShipmentShown
 from services.shipping.answers import Tracked
@@ -25,10 +25,9 @@ OrderId = Annotated[
 ]
 
 
-class TrackingBody(BaseModel):
+class TrackingBody(RequestBody):
     """The status that the carrier reports."""
 
-    model_config = ConfigDict(extra="forbid")
     status: Literal["dispatched", "delivered"]
 
 
@@ -43,7 +42,9 @@ async def read_shipment(
     """
     messages = [message for _, message in await handler.history(SHIPMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
-        raise NotFound("shipment-not-found", "no shipment was prepared for this order")
+        raise NotFound(
+            "shipment-not-found", "No shipment was prepared for this order yet, or the order does not exist."
+        )
     return Answer(_shown(order_id, SHIPMENT.fold(messages)))
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.shipping.carrier import Carrier, SandboxCarrier
 from services.shipping.reactions import reactions
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -25,7 +18,7 @@ def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Serv
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
     carrier = carrier or SandboxCarrier(host.store)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.shipping.api import routes
 
         return (routes,)

@@ -248,7 +248,7 @@ def decide(command: ShipmentCommand, shipment: Shipment) -> Decision:
         case _, Dispatched():
             return []
         case _:
-            return Rejected("shipment-not-found", "no shipment exists for this order", missing=True)
+            return Rejected("shipment-not-found", "There is no shipment for this order.", missing=True)
 
 
 def _dispatched(order_id: str, created: Created) -> ShipmentDispatched:

@@ -1,1 +1,1 @@
-"""Users: accounts, their activation, preferences and passwords, and the tokens that prove who somebody is."""
+"""Users: accounts and their passwords, staff, API clients, and access tokens."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.contracts.users import StaffInvited, StaffRole, TokenNotice
+from services.contracts.users import PreferenceFields, ProfileFields, StaffInvited, StaffRole, TokenNotice
 from services.kit.domain.decider import Command
 
 __all__ = [
@@ -23,8 +23,6 @@ __all__ = [
     "NoUser",
     "Pending",
     "Person",
-    "Preferences",
-    "Profile",
     "Register",
     "Reinstate",
     "RequestReset",
@@ -34,30 +32,13 @@ __all__ = [
     "SendScheduledMail",
     "Suspend",
     "Suspended",
+    "TokenRequest",
     "User",
     "UserCommand",
+    "UserRequest",
 ]
 
 # States
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The profile of a user."""
-
-    name: str
-    company: str | None = None
-    role: str | None = None
-    phone: str | None = None
-    age: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """The mails that a user accepts: `notifications` for any tips at all, `newsletter` for news."""
-
-    notifications: bool = True
-    newsletter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +49,8 @@ class Person:
     """
 
     email: str
-    profile: Profile
-    preferences: Preferences
+    profile: ProfileFields
+    preferences: PreferenceFields
     reset: TokenNotice | None = None
     password_change: str = ""
     mailed: frozenset[str] = frozenset()
@@ -124,27 +105,31 @@ class UserRequest(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Register(UserRequest):
-    """Make an account; the token of `notice_id` verifies its address until `expires_at`."""
+class TokenRequest(UserRequest):
+    """A command that mails a token, derived from `notice_id` and valid until `expires_at`."""
 
-    email: str
-    profile: Profile
-    newsletter: bool
     notice_id: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register(TokenRequest):
+    """Make an account; the token verifies its address."""
+
+    email: str
+    profile: ProfileFields
+    newsletter: bool
     welcome_at: datetime
     follow_up_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InviteStaff(UserRequest):
-    """Mail an invitation to join the staff, and make an account if there is none; its token is valid until then."""
+class InviteStaff(TokenRequest):
+    """Mail an invitation to join the staff, and make an account if there is none."""
 
     email: str
     name: str
     role: StaffRole
-    notice_id: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +140,8 @@ class ChangeRole(UserRequest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestVerification(UserRequest):
+class RequestVerification(TokenRequest):
     """Mail another verification token."""
-
-    notice_id: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +173,8 @@ class ChangePassword(UserRequest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestReset(UserRequest):
+class RequestReset(TokenRequest):
     """Mail a token for a password reset."""
-
-    notice_id: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,7 +126,7 @@ class ApiClient(TypedDict):
     status: Literal["active", "expired", "revoked"]
     expires_at: str | None
     previous_secret_until: str | None
-    """Until then the secret before the last rotation is valid, too."""
+    """Until this time the previous secret is valid, too."""
     last_used_at: str | None
     """When the client last got a token, to the minute; None if it never did."""
     from_settings: bool

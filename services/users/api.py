@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Response
 
 from services.contracts.scopes import USERS_ADMIN
+from services.contracts.users import ProfileFields
 from services.kit.auth.access import PUBLIC, Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
@@ -16,6 +17,7 @@ from services.kit.domain.ids import new_id
 from services.kit.rest.answers import ETAG, Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided
 from services.kit.rest.limits import limited
+from services.kit.rest.routes import SmallJsonRequest
 from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
@@ -27,7 +29,6 @@ from services.users.account import (
     Deleted,
     NoUser,
     Pending,
-    Profile,
     Register,
     Reinstate,
     RequestReset,
@@ -69,7 +70,7 @@ __all__ = ["AllAccounts", "AllProofs", "AllTimes", "UserId", "done", "new_notice
 NOTICE_BYTES = 16
 ME = "me"
 
-routes = json_router(small=True)
+routes = json_router(SmallJsonRequest)
 
 PersonId = Annotated[
     str,
@@ -101,7 +102,7 @@ def _reachable(user_id: str, caller: Caller) -> str:
     if user_id == ME:
         return caller.subject
     if not caller.may_reach(user_id):
-        raise NotFound("user-not-found", "this user does not exist")
+        raise NotFound("user-not-found", "There is no such user.")
     return user_id
 
 
@@ -183,7 +184,9 @@ async def amend_profile(
     """
     changes = body.model_dump(exclude_unset=True)
     if not changes:
-        raise Invalid("nothing-to-change", "name at least one field to change", (FieldError("body", "empty", "empty"),))
+        raise Invalid(
+            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
+        )
     command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
     outcome = await accounts.carry_out(command, cause, expected_version=version)
     return command_answer(200, _shown(user_id, outcome.state), outcome)
@@ -362,7 +365,7 @@ def _registration(body: RegistrationBody, cause: Cause, times: Times) -> Registe
         at=cause.at,
         user_id=new_id("usr"),
         email=body.email,
-        profile=Profile(body.name, body.company, body.role, body.phone, body.age),
+        profile=ProfileFields.of(body),
         newsletter=body.newsletter,
         notice_id=new_notice(),
         expires_at=cause.at + times.verification,
@@ -384,25 +387,14 @@ def _shown(user_id: str, user: AnyUser) -> UserNow:
     status = status_of(user_id, user)
     if isinstance(user, NoUser | Deleted):  # a repeat after the deletion: nothing else is left
         return cast("UserNow", status)
-    profile = user.person.profile
-    return {
-        "id": status["id"],
-        "status": status["status"],
-        "email": user.person.email,
-        "name": profile.name,
-        "company": profile.company,
-        "role": profile.role,
-        "phone": profile.phone,
-        "age": profile.age,
-        "preferences": _preferences(user),
-    }
+    profile = user.person.profile.model_dump()
+    return UserNow(**status, email=user.person.email, **profile, preferences=_preferences(user))
 
 
 def _preferences(user: AnyUser) -> PreferencesNow:
     if isinstance(user, NoUser | Deleted):
         return cast("PreferencesNow", {})
-    preferences = user.person.preferences
-    return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
+    return PreferencesNow(**user.person.preferences.model_dump())
 
 
 def status_of(user_id: str, user: AnyUser) -> VerificationRequested:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from services.contracts.scopes import USERS_ADMIN
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.users.accounts import Accounts
 from services.users.attempts import Attempts
 from services.users.keys import Keys
@@ -15,11 +15,6 @@ from services.users.proofs import Proofs
 from services.users.reactions import reactions
 from services.users.settings import UsersSettings
 from services.users.times import Times
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -42,7 +37,7 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
     proofs = Proofs(accounts, Attempts(host.store), passwords)
     times = Times.of(own.durations_seconds)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.users import api, staff_api
         from services.users.tokens import api as tokens
         from services.users.tokens import clients_api

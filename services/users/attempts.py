@@ -66,7 +66,11 @@ class Attempts:
             rows = await transaction.fetch(WAIT, address)
         wait = max((row["not_before"] - now for row in rows if isinstance(row["not_before"], datetime)), default=None)
         seconds = math.ceil(wait.total_seconds()) if wait else 1
-        raise RateLimited("too-many-attempts", "wait before trying another password", max(1, seconds))
+        raise RateLimited(
+            "too-many-attempts",
+            "Too many wrong passwords. Try again after the seconds in Retry-After.",
+            max(1, seconds),
+        )
 
     async def succeed(self, address: bytes) -> None:
         """Remove the failed attempts of the address."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.config import JsonDict
 
 from services.contracts.scopes import EVERY_SCOPE
 from services.contracts.users import StaffRole
 from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE, Line, is_one_line
+from services.kit.rest.bodies import RequestBody
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
 __all__ = [
@@ -35,13 +36,7 @@ Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX),
 Token = Annotated[SecretStr, Field(min_length=1, max_length=200), OneLine]
 
 
-class Strict(BaseModel):
-    """A body that refuses unknown fields."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProfileBody(Strict):
+class ProfileBody(RequestBody):
     """A whole profile."""
 
     name: Name
@@ -55,10 +50,9 @@ class RegistrationBody(ProfileBody):
     """The account to create."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"email": "ann@example.com", "name": "Ann Archer", "password": "correct horse battery"}]
-        },
+        }
     )
     email: Email
     password: Password
@@ -70,10 +64,10 @@ def _without_default(schema: JsonDict) -> None:
     del schema["default"]
 
 
-class ProfilePatch(Strict):
+class ProfilePatch(RequestBody):
     """The fields of a profile to change; null removes a field."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
     name: Name = Field(default="", json_schema_extra=_without_default)
     company: Line | None = None
     role: Line | None = None
@@ -81,58 +75,57 @@ class ProfilePatch(Strict):
     age: Age | None = None
 
 
-class PreferencesBody(Strict):
+class PreferencesBody(RequestBody):
     """The mails that the user wants; for PATCH the fields to change."""
 
     notifications: bool = Field(default=True, strict=True)
     newsletter: bool = Field(default=False, strict=True)
 
 
-class TokenBody(Strict):
+class TokenBody(RequestBody):
     """The token in the mail."""
 
     token: Token
 
 
-class PasswordBody(Strict):
+class PasswordBody(RequestBody):
     """The current password and the new one."""
 
     current: Given
     new: Password
 
 
-class ResetBody(Strict):
+class ResetBody(RequestBody):
     """The address of the account."""
 
     email: Email
 
 
-class ResetConfirmBody(Strict):
+class ResetConfirmBody(RequestBody):
     """The token in the mail and the new password."""
 
     token: Token
     new: Password
 
 
-class SuspensionBody(Strict):
+class SuspensionBody(RequestBody):
     """The reason of the suspension."""
 
     reason: Line
 
 
-class InvitationBody(Strict):
+class InvitationBody(RequestBody):
     """Who is invited, and for which role."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"email": "ann@example.com", "name": "Ann Archer", "role": "support"}]},
+        json_schema_extra={"examples": [{"email": "ann@example.com", "name": "Ann Archer", "role": "support"}]}
     )
     email: Email
     name: Name
     role: StaffRole
 
 
-class RoleBody(Strict):
+class RoleBody(RequestBody):
     """The new role."""
 
     role: StaffRole
@@ -147,18 +140,18 @@ def _known_scope(scope: str) -> str:
 Scope = Annotated[str, StringConstraints(max_length=50), AfterValidator(_known_scope)]
 
 
-class ClientBody(Strict):
+class ClientBody(RequestBody):
     """The name and the scopes of the program; without `expires_at` it never expires."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "Warehouse", "scopes": ["stock:read", "stock:write"]}]}
+        json_schema_extra={"examples": [{"name": "Warehouse", "scopes": ["stock:read", "stock:write"]}]}
     )
     name: Line
     scopes: tuple[Scope, ...] = Field(min_length=1, max_length=50)
     expires_at: AwareDatetime | None = None
 
 
-class RotationBody(Strict):
+class RotationBody(RequestBody):
     """How long the previous secret stays valid; 0 if it leaked."""
 
     keep_previous_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400, strict=True)

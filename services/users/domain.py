@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.contracts.users import (
@@ -13,14 +13,17 @@ from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
     PasswordResetRequested,
+    PreferenceFields,
     PreferencesChanged,
     ProfileChanged,
+    ProfileFields,
     StaffInvited,
     StaffRole,
     StaffRoleChanged,
     TokenNotice,
     UserActivated,
     UserDeleted,
+    UserNotice,
     UserRegistered,
     UserReinstated,
     UserSuspended,
@@ -43,8 +46,6 @@ from services.users.account import (
     NoUser,
     Pending,
     Person,
-    Preferences,
-    Profile,
     Register,
     Reinstate,
     RequestReset,
@@ -54,15 +55,20 @@ from services.users.account import (
     SendScheduledMail,
     Suspend,
     Suspended,
+    TokenRequest,
     User,
     UserCommand,
 )
 
 __all__ = ["RESET_AGAIN_AFTER", "USER", "VERIFICATIONS_MAX", "no_such_user"]
 
+N = TypeVar("N", bound=UserNotice)
+T = TypeVar("T", bound=TokenNotice)
 VERIFICATIONS_MAX = 10
 """Verification mails to an address that does not answer: it may belong to somebody else."""
 RESET_AGAIN_AFTER = timedelta(minutes=1)
+TOKEN_EXPIRED = Rejected("token-expired", "The token has expired. Request another one.")
+NOT_ACTIVE = Rejected("user-not-active", "The e-mail address is not verified yet. Activate the account first.")
 
 # Decide
 
@@ -95,34 +101,25 @@ def decide(command: UserCommand, user: User) -> Decision:
 
 
 def _register(command: Register) -> Decision:
-    user_id, profile = command.user_id, command.profile
+    user_id, email, profile = command.user_id, command.email, command.profile
     welcome, follow_up = WelcomeDue(user_id=user_id), FollowUpDue(user_id=user_id)
     return [
-        UserRegistered(
-            user_id=user_id,
-            email=command.email,
-            newsletter=command.newsletter,
-            name=profile.name,
-            company=profile.company,
-            role=profile.role,
-            phone=profile.phone,
-            age=profile.age,
-        ),
-        _verification(command, command.email, profile.name),
+        UserRegistered.of(profile, user_id=user_id, email=email, newsletter=command.newsletter),
+        _with_token(VerificationRequested, command, email, profile.name),
         TimerRequested.publishing(_timer_id(user_id, "welcome_tips"), command.welcome_at, welcome),
         TimerRequested.publishing(_timer_id(user_id, "follow_up"), command.follow_up_at, follow_up),
     ]
 
 
-def _verification(command: Register | RequestVerification, email: str, name: str) -> VerificationRequested:
-    return VerificationRequested(
-        user_id=command.user_id,
-        email=email,
-        name=name,
-        notice_id=command.notice_id,
-        requested_at=command.at,
-        expires_at=command.expires_at,
-    )
+def _with_token(kind: type[T], command: TokenRequest, email: str, name: str, **more: object) -> T:
+    """The notice `kind`, whose mail has the token of the command."""
+    notice = {"user_id": command.user_id, "email": email, "name": name, "notice_id": command.notice_id}
+    return kind.model_validate({**notice, "requested_at": command.at, "expires_at": command.expires_at, **more})
+
+
+def _notice(kind: type[N], user_id: str, person: Person, notice_id: str) -> N:
+    fields = {"user_id": user_id, "email": person.email, "name": person.profile.name, "notice_id": notice_id}
+    return kind.model_validate(fields)
 
 
 def _timer_id(user_id: str, mail: ScheduledMail) -> str:
@@ -134,39 +131,32 @@ def _verify(command: RequestVerification | Activate, user: User) -> Decision:
         case _, NoUser() | Deleted():
             return no_such_user()
         case _, Active() | Suspended():
-            return Rejected("user-already-active", "the e-mail address is verified already")
+            return Rejected("user-already-active", "The e-mail address is verified already. Log in.")
         case RequestVerification(), Pending():
             return _verify_again(command, user)
         case Activate(), Pending(person=person, verification=open_) if open_ and open_.notice_id == command.notice_id:
             if command.at >= open_.expires_at:
-                return Rejected("token-expired", "the token has expired: ask for another one")
+                return TOKEN_EXPIRED
             return _activated(command, person)
         case Activate(), Pending():
-            return Rejected("token-replaced", "a newer token was mailed: use that one")
+            return Rejected("token-replaced", "A newer token was mailed. Use that one.")
 
 
 def _verify_again(command: RequestVerification, user: Pending) -> Decision:
     if user.verification and user.verification.notice_id == command.notice_id:
         return []
     if user.verifications >= VERIFICATIONS_MAX:
-        return Rejected(
-            "too-many-mails", f"{VERIFICATIONS_MAX} mails to this address were not answered: register with another one"
-        )
-    return [_verification(command, user.person.email, user.person.profile.name)]
+        detail = f"Nobody used the token in {VERIFICATIONS_MAX} mails to this address. Register with another address."
+        return Rejected("too-many-mails", detail)
+    return [_with_token(VerificationRequested, command, user.person.email, user.person.profile.name)]
 
 
 def _activated(command: Activate | ResetPassword, person: Person) -> list[Message]:
     """Activates the account and publishes its preferences for notifications."""
     return [
-        UserActivated(user_id=command.user_id, email=person.email, name=person.profile.name, notice_id="activated"),
-        _preferences(command.user_id, person.preferences),
+        _notice(UserActivated, command.user_id, person, "activated"),
+        PreferencesChanged.of(person.preferences, user_id=command.user_id),
     ]
-
-
-def _preferences(user_id: str, preferences: Preferences) -> PreferencesChanged:
-    return PreferencesChanged(
-        user_id=user_id, notifications=preferences.notifications, newsletter=preferences.newsletter
-    )
 
 
 def _change(command: ChangeProfile | ChangePreferences, user: User) -> Decision:
@@ -176,22 +166,11 @@ def _change(command: ChangeProfile | ChangePreferences, user: User) -> Decision:
         return _suspended()
     match command:
         case ChangeProfile(changes=changes):
-            profile = replace(user.person.profile, **changes)
-            return [] if profile == user.person.profile else [_profile(command.user_id, profile)]
+            before, after = user.person.profile, user.person.profile.model_copy(update=changes)
+            return [] if after == before else [ProfileChanged.of(after, user_id=command.user_id)]
         case ChangePreferences(changes=changes):
-            preferences = replace(user.person.preferences, **changes)
-            return [] if preferences == user.person.preferences else [_preferences(command.user_id, preferences)]
-
-
-def _profile(user_id: str, profile: Profile) -> ProfileChanged:
-    return ProfileChanged(
-        user_id=user_id,
-        name=profile.name,
-        company=profile.company,
-        role=profile.role,
-        phone=profile.phone,
-        age=profile.age,
-    )
+            before, after = user.person.preferences, user.person.preferences.model_copy(update=changes)
+            return [] if after == before else [PreferencesChanged.of(after, user_id=command.user_id)]
 
 
 def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decision:
@@ -204,9 +183,9 @@ def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decisi
         case _, Suspended():
             return _suspended()
         case ChangePassword(), Active():
-            return [_password_changed(command, person)]
+            return [_notice(PasswordChanged, command.user_id, person, command.notice_id)]
         case ChangePassword(), Pending():
-            return Rejected("user-not-active", "the e-mail address is not verified")
+            return NOT_ACTIVE
         case ResetPassword(reset_id=reset_id), _:
             return _set_with_token(command, user, _open_notice(person, reset_id))
 
@@ -219,18 +198,12 @@ def _open_notice(person: Person, notice_id: str) -> TokenNotice | None:
 def _set_with_token(command: ResetPassword, user: Pending | Active, notice: TokenNotice | None) -> Decision:
     """The token proves that the user owns the address; that of an invitation accepts it, too."""
     if notice is None:
-        return Rejected("token-used", "this token was used, or a newer one was mailed")
+        return Rejected("token-used", "This token was used, or a newer one was mailed. Request another one.")
     if command.at >= notice.expires_at:
-        return Rejected("token-expired", "the token has expired: ask for another one")
+        return TOKEN_EXPIRED
     activated = _activated(command, user.person) if isinstance(user, Pending) else []
     joined = [_role(command.user_id, notice.role)] if isinstance(notice, StaffInvited) else []
-    return [*activated, _password_changed(command, user.person), *joined]
-
-
-def _password_changed(command: ChangePassword | ResetPassword, person: Person) -> PasswordChanged:
-    return PasswordChanged(
-        user_id=command.user_id, email=person.email, name=person.profile.name, notice_id=command.notice_id
-    )
+    return [*activated, _notice(PasswordChanged, command.user_id, user.person, command.notice_id), *joined]
 
 
 def _request_reset(command: RequestReset, user: User) -> Decision:
@@ -239,23 +212,14 @@ def _request_reset(command: RequestReset, user: User) -> Decision:
     person, last = user.person, user.person.reset
     if last and (last.notice_id == command.notice_id or command.at < last.requested_at + RESET_AGAIN_AFTER):
         return []
-    return [
-        PasswordResetRequested(
-            user_id=command.user_id,
-            email=person.email,
-            name=person.profile.name,
-            notice_id=command.notice_id,
-            requested_at=command.at,
-            expires_at=command.expires_at,
-        )
-    ]
+    return [_with_token(PasswordResetRequested, command, person.email, person.profile.name)]
 
 
 def _invite(command: InviteStaff, user: User) -> Decision:
     match user:
         case NoUser():
             account = UserRegistered(user_id=command.user_id, email=command.email, name=command.name)
-            return [account, _invitation(command, command.email, command.name)]
+            return [account, _with_token(StaffInvited, command, command.email, command.name, role=command.role)]
         case Deleted():
             return no_such_user()
         case Suspended():
@@ -265,30 +229,20 @@ def _invite(command: InviteStaff, user: User) -> Decision:
                 return Rejected("already-staff", f"This user has the role {command.role} already.", field="role")
             if person.invitation and person.invitation.notice_id == command.notice_id:
                 return []
-            return [_invitation(command, person.email, person.profile.name)]
+            return [_with_token(StaffInvited, command, person.email, person.profile.name, role=command.role)]
         case _:
             assert_never(user)
 
 
-def _invitation(command: InviteStaff, email: str, name: str) -> StaffInvited:
-    return StaffInvited(
-        user_id=command.user_id,
-        email=email,
-        name=name,
-        role=command.role,
-        notice_id=command.notice_id,
-        requested_at=command.at,
-        expires_at=command.expires_at,
-    )
-
-
 def _change_role(command: ChangeRole, user: User) -> Decision:
     if isinstance(user, NoUser | Deleted) or not (user.person.staff_role or user.person.invitation):
-        return Rejected("staff-not-found", "Nobody of the staff has this id.", missing=True)
+        return Rejected("staff-not-found", "No member of the staff has this id.", missing=True)
     if command.role is None:
         return [_role(command.user_id, None)]
     if user.person.staff_role is None:
-        return Rejected("not-accepted", "The invitation is not accepted yet: send another one for the other role.")
+        return Rejected(
+            "not-accepted", "The invitation is not accepted yet. Invite the person again for the other role."
+        )
     return [] if command.role == user.person.staff_role else [_role(command.user_id, command.role)]
 
 
@@ -301,7 +255,7 @@ def _suspend_or_reinstate(command: Suspend | Reinstate, user: User) -> Decision:
         case _, NoUser() | Deleted():
             return no_such_user()
         case _, Pending():
-            return Rejected("user-not-active", "the e-mail address is not verified")
+            return NOT_ACTIVE
         case Suspend(reason=reason), Active():
             return [UserSuspended(user_id=command.user_id, reason=reason)]
         case Reinstate(), Suspended():
@@ -335,30 +289,27 @@ def _send_mail(command: SendScheduledMail, user: User) -> Decision:
     if not person.preferences.notifications:
         return []
     if command.mail == "welcome_tips":
-        return [_mail(WelcomeTipsSend, command, person)]
+        return [_notice(WelcomeTipsSend, command.user_id, person, command.mail)]
     # only to a verified address: somebody else may have registered an unverified one
     wanted = person.preferences.newsletter and isinstance(user, Active)
-    return [_mail(FollowUpSend, command, person)] if wanted else []
-
-
-def _mail(kind: type[WelcomeTipsSend] | type[FollowUpSend], command: SendScheduledMail, person: Person) -> Message:
-    return kind(user_id=command.user_id, email=person.email, name=person.profile.name, notice_id=command.mail)
+    return [_notice(FollowUpSend, command.user_id, person, command.mail)] if wanted else []
 
 
 def no_such_user() -> Rejected:
     """The rejection for a user who does not exist or was deleted."""
-    return Rejected("user-not-found", "there is no such user", missing=True)
+    return Rejected("user-not-found", "There is no such user.", missing=True)
 
 
 def _suspended() -> Rejected:
-    return Rejected("user-suspended", "the account is suspended")
+    return Rejected("user-suspended", "The account is suspended. Only staff can reinstate it.")
 
 
 def evolve(user: User, event: Message) -> User:
     """The user after an event."""
     match event:
         case UserRegistered():
-            return Pending(Person(event.email, _profile_of(event), Preferences(newsletter=event.newsletter)))
+            preferences = PreferenceFields(notifications=True, newsletter=event.newsletter)
+            return Pending(Person(event.email, ProfileFields.of(event), preferences))
         case UserDeleted():
             return Deleted()
         case _ if isinstance(user, NoUser | Deleted):
@@ -376,9 +327,9 @@ def evolve(user: User, event: Message) -> User:
 def _person(person: Person, event: Message) -> Person:
     match event:
         case ProfileChanged():
-            return replace(person, profile=_profile_of(event))
-        case PreferencesChanged(notifications=notifications, newsletter=newsletter):
-            return replace(person, preferences=Preferences(notifications, newsletter))
+            return replace(person, profile=ProfileFields.of(event))
+        case PreferencesChanged():
+            return replace(person, preferences=PreferenceFields.of(event))
         case PasswordResetRequested():
             return replace(person, reset=event)
         case PasswordChanged(notice_id=notice_id):
@@ -393,10 +344,6 @@ def _person(person: Person, event: Message) -> Person:
             return replace(person, mailed=person.mailed | {"follow_up"})
         case _:
             return person
-
-
-def _profile_of(event: UserRegistered | ProfileChanged) -> Profile:
-    return Profile(event.name, event.company, event.role, event.phone, event.age)
 
 
 _SCHEDULED_MAILS: Sequence[ScheduledMail] = ("welcome_tips", "follow_up")

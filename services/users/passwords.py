@@ -73,7 +73,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._busy >= WAITING_MAX:
-            raise Unavailable("busy", "too many passwords wait to be checked: retry later")
+            raise Unavailable("busy", "Too many passwords wait to be checked. Send the request again later.")
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS_MAX, "argon2")
         self._busy += 1

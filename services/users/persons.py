@@ -47,7 +47,9 @@ class Persons:
 
         async def work(attempt: TransactionAttempt[Erase, bool]) -> None:
             if await attempt.transaction.fetch(HAS_ACCOUNT, command.person_id):
-                raise RuleViolation("person-has-account", f"{command.person_id} has an account: delete that instead")
+                raise RuleViolation(
+                    "person-has-account", f"{command.person_id} has an account. Delete the account instead."
+                )
             await attempt.carry_out(command)
             await self._handler.vault.erase(command.person_id, attempt.transaction)
 

@@ -13,6 +13,7 @@ from services.kit.domain.errors import Forbidden
 from services.kit.domain.ids import new_id
 from services.kit.rest.answers import Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import RestCause, json_router
+from services.kit.rest.routes import SmallJsonRequest
 from services.users.account import ChangeRole, InviteStaff, User
 from services.users.accounts import Accounts, Known
 from services.users.answers import StaffList, StaffMember, StaffMemberNow
@@ -22,7 +23,7 @@ from services.users.roles import ROLES
 
 __all__ = ["may_grant", "routes"]
 
-routes = json_router(small=True)
+routes = json_router(SmallJsonRequest)
 
 Inviter = Annotated[Caller, needs(ACCESS_WRITE)]
 

@@ -28,13 +28,15 @@ class Endpoint(TypedDict):
     url: str
     types: list[str]
     description: str | None
+    contact: Annotated[str | None, Field(examples=["webhooks@shop.example.com"])]
+    """Who gets a mail when zerocart switches the endpoint off."""
     active: bool
     disabled_reason: str | None
     """Why zerocart switched the endpoint off."""
     owner: str
     """The subject of the token that registered it."""
     previous_secret_until: Instant | None
-    """Until when messages are signed with the secret before as well."""
+    """Until this time messages are also signed with the previous secret."""
     pending: Count
     """Deliveries that wait for an attempt."""
     failures: Count

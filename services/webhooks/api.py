@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.contracts.webhooks import EndpointFields
 from services.kit.auth.access import Caller, needs
@@ -14,11 +14,13 @@ from services.kit.commands.cause import Cause
 from services.kit.domain.errors import FieldError, Forbidden, Invalid, RuleViolation
 from services.kit.domain.ids import new_id
 from services.kit.domain.instants import Rfc3339
+from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import RestCause, UnmarkedCause, json_router, provided, respond
-from services.kit.rest.params import KNOWN_ONLY, id_in_path, position_of
+from services.kit.rest.bodies import RequestBody
+from services.kit.rest.params import id_in_path, position_of
 from services.published import PATTERN, scopes_of, types_of, visible_types
 from services.webhooks.answers import (
     Changed,
@@ -49,6 +51,12 @@ Types = Annotated[
     Field(min_length=1, max_length=50, examples=[["zerocart.orders.*"]]),
 ]
 Description = Annotated[str, Field(max_length=500, pattern=ONE_LINE)]
+Contact = Annotated[
+    Email,
+    Field(
+        description="Who gets a mail when zerocart switches the endpoint off.", examples=["webhooks@shop.example.com"]
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="The maximum number of deliveries.", examples=[50])]
 State = Annotated[
     str | None,
@@ -64,37 +72,35 @@ Before = Annotated[
 ]
 
 
-class EndpointBody(BaseModel):
+class EndpointBody(RequestBody):
     """An endpoint: where it is, and which events it receives."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Url
     types: Types
     description: Description | None = None
+    contact: Contact | None = None
     active: bool = Field(default=True, strict=True)
 
 
-class EndpointPatch(BaseModel):
+class EndpointPatch(RequestBody):
     """The fields to change; `"active": true` switches an endpoint on again."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Url | None = None
     types: Types | None = None
     description: Description | None = None
+    contact: Contact | None = None
     active: bool | None = Field(default=None, strict=True)
 
 
-class OverlapBody(BaseModel):
-    """For how many hours messages are signed with the secret before as well."""
+class OverlapBody(RequestBody):
+    """The hours for which messages are also signed with the previous secret."""
 
-    model_config = ConfigDict(extra="forbid")
     overlap_hours: int = Field(default=24, ge=0, le=OVERLAP_HOURS_MAX, strict=True)
 
 
-class RedeliveryBody(BaseModel):
+class RedeliveryBody(RequestBody):
     """Which deliveries begin anew: those of this state, made since `since` and before `until`."""
 
-    model_config = ConfigDict(extra="forbid")
     state: Annotated[str, Field(pattern="^(failed|delivered|all)$")] = "failed"
     since: Rfc3339 | None = None
     until: Rfc3339 | None = None
@@ -115,7 +121,7 @@ async def register_endpoint(
     endpoint_id = new_id("we")
     command = Create(
         at=cause.at, endpoint_id=endpoint_id, owner=caller.subject, scopes=tuple(sorted(caller.scopes)),
-        key_id=desk.secrets.key_id,
+        key_id=desk.secrets.key_id, contact=body.contact,
         fields=EndpointFields(url=body.url, types=types, description=body.description, active=body.active),
     )  # fmt: skip
     answer = await respond(
@@ -151,11 +157,14 @@ async def change_endpoint(
     """Change an endpoint.
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; what
-    it missed before can be read with `GET /events`. With `types`, the endpoint may receive what the caller may see.
-    Refused as its registration is, and (404) if it does not exist.
+    it missed before can be read with `GET /events`. If the body has `types`, the scopes of this request decide
+    which events the endpoint may receive.
+    Refused for the reasons of a registration, and (404) if the
+    endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
-    changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
+    given = body.model_fields_set - {"contact"}
+    changes = {name: value for name in given if (value := getattr(body, name)) is not None}
     if "description" in body.model_fields_set:
         changes["description"] = body.description
     desk.check_url(changes.get("url", known.endpoint.fields.url))
@@ -163,7 +172,11 @@ async def change_endpoint(
     if body.types is not None:
         changes["types"], scopes = _allowed(caller, body.types), tuple(sorted(caller.scopes))
     fields = EndpointFields.model_validate({**dict(known.endpoint.fields), **changes})
-    command = Change(at=cause.at, endpoint_id=endpoint_id, fields=fields, scopes=scopes)
+    before = known.row["contact"]
+    contact = body.contact if "contact" in body.model_fields_set else before
+    command = Change(
+        at=cause.at, endpoint_id=endpoint_id, fields=fields, scopes=scopes, contact=contact, contact_before=before
+    )
     return await _done(desk, endpoint_id, command, cause)
 
 
@@ -210,7 +223,7 @@ async def test_endpoint(
     return await _done(desk, endpoint_id, Test(at=cause.at, endpoint_id=endpoint_id), cause, status=202)
 
 
-@routes.get("/webhooks/{endpoint_id}/deliveries", dependencies=[KNOWN_ONLY])
+@routes.get("/webhooks/{endpoint_id}/deliveries")
 async def list_deliveries(
     endpoint_id: EndpointId,
     caller: Reader,
@@ -267,7 +280,7 @@ async def redeliver_many(
 ) -> Answer[Redelivered]:
     """Redeliver many messages.
 
-    Sends the messages of a time again, the oldest first, each with the same id: those that failed, those that were
+    Sends the messages of a period again, the oldest first, each with the same id: those that failed, those that were
     delivered, or all. At most 10,000 at once; repeat the request for more. Refused (404) if the endpoint does not
     exist, and (409) if it is switched off.
     """
@@ -289,7 +302,7 @@ async def _done(
 async def _require_active(desk: Desk, endpoint_id: str, caller: Caller) -> None:
     known = await desk.endpoints.find(endpoint_id, caller.own)
     if not known.endpoint.fields.active:
-        raise RuleViolation("endpoint-off", "the endpoint is switched off: make it active first")
+        raise RuleViolation("endpoint-off", "The endpoint is switched off. Switch it on first.")
 
 
 def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
@@ -298,7 +311,7 @@ def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
     for number, pattern in enumerate(types):
         selected = types_of(pattern)
         if not selected:
-            detail = f"no published event has the type {pattern}: docs/programs.md tells which there are"
+            detail = f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types."
             raise Invalid("invalid", detail, (FieldError(f"types.{number}", "unknown-type", detail),))
         if not selected & visible:
             raise Forbidden(min(scopes_of(min(selected)) - caller.scopes), (f"types.{number}",))

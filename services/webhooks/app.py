@@ -8,7 +8,7 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.missed import FollowerReceipts, MissedEvents
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Routers, Service
 from services.webhooks.dispatcher import Dispatcher
 from services.webhooks.endpoint import NudgeEndpoint
 from services.webhooks.endpoints import Endpoints
@@ -20,8 +20,6 @@ from services.webhooks.signing import EndpointSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from fastapi import APIRouter
 
     from services.kit.eventstore.port import EventReader
     from services.webhooks.dispatcher import Clock
@@ -54,7 +52,7 @@ def create_app(
         receipts = FollowerReceipts(known.connections, known.reader, dispatcher.follower.level)
         missed = MissedEvents(receipts, endpoint, TYPES, *limits)
 
-    def routers() -> Sequence[APIRouter]:
+    def routers() -> Routers:
         from services.webhooks.api import routes
 
         return (routes,)

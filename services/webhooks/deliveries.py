@@ -181,7 +181,7 @@ class Deliveries:
         """A delivery and its attempts; NotFound if the endpoint has no such delivery."""
         for row in await self._fetch(LIST, endpoint_id, None, None, delivery_id, 1):
             return row, await self._fetch(ATTEMPTS, delivery_id)
-        raise NotFound("delivery-not-found", "the endpoint has no such delivery, or its log was removed by age")
+        raise NotFound("delivery-not-found", "The endpoint has no such delivery, or its retention period is over.")
 
     async def again(
         self,
@@ -197,7 +197,7 @@ class Deliveries:
         """Let deliveries begin anew now; how many these are."""
         rows = await self._fetch(AGAIN, now, endpoint_id, delivery_id, list(states), since, until, rows_max)
         if delivery_id and not rows:
-            raise RuleViolation("delivery-not-found", "the endpoint has no such delivery")
+            raise RuleViolation("delivery-not-found", "The endpoint has no such delivery.")
         return len(rows)
 
     async def _fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:

@@ -63,7 +63,7 @@ class Desk:
         body = json.loads(bytes(answer.body))
         state = await self.endpoints.state(body["id"])
         if not isinstance(state, Endpoint):
-            raise NotFound("endpoint-not-found", "this endpoint was removed")
+            raise NotFound("endpoint-not-found", "This endpoint was removed.")
         headers = {name: value for name, value in answer.headers.items() if name not in OWN_HEADERS}
         shown: Any = {**body, "secret": self.secrets.newest(body["id"], state)}
         return CommandAnswer(shown, answer.status_code, headers)
@@ -76,6 +76,7 @@ class Desk:
             "url": endpoint.fields.url,
             "types": list(endpoint.fields.types),
             "description": endpoint.fields.description,
+            "contact": row["contact"],
             "active": endpoint.fields.active,
             "disabled_reason": endpoint.disabled or None,
             "owner": endpoint.owner,

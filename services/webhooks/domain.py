@@ -55,6 +55,8 @@ class Create(Command):
     owner: str
     scopes: tuple[str, ...]
     key_id: str
+    contact: str | None
+    """The e-mail address for the news that the endpoint is switched off; it is stored in no event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Change(Command):
     endpoint_id: str
     fields: EndpointFields
     scopes: tuple[str, ...]
+    contact: str | None
+    contact_before: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +120,7 @@ def decide(command: EndpointCommand, state: State) -> Decision:
         case ((Delete() | Disable()), NoEndpoint()):
             return []
         case ((Change() | Rotate() | Test()), NoEndpoint()):
-            return Rejected(
-                "endpoint-not-found", "this endpoint does not exist: it may have been removed", missing=True
-            )
+            return Rejected("endpoint-not-found", "There is no such endpoint: it may have been removed.", missing=True)
         case Change(), Endpoint():
             return change(command, state)
         case Rotate(), Endpoint():
@@ -131,12 +133,16 @@ def decide(command: EndpointCommand, state: State) -> Decision:
         case Disable(), Endpoint():
             if not state.fields.active:
                 return []
-            return [EndpointDisabled(endpoint_id=command.endpoint_id, code=command.code, reason=command.reason)]
+            return [
+                EndpointDisabled(
+                    endpoint_id=command.endpoint_id, code=command.code, reason=command.reason, url=state.fields.url
+                )
+            ]
         case Delete(), Endpoint():
             return [EndpointDeleted(endpoint_id=command.endpoint_id)]
         case Test(), Endpoint():
             if not state.fields.active:
-                return Rejected("endpoint-off", "the endpoint is switched off: make it active first")
+                return Rejected("endpoint-off", "The endpoint is switched off. Switch it on first.")
             return [EndpointTested(endpoint_id=command.endpoint_id)]
         case _:
             assert_never((command, state))
@@ -144,7 +150,8 @@ def decide(command: EndpointCommand, state: State) -> Decision:
 
 def change(command: Change, endpoint: Endpoint) -> Decision:
     """The change, unless everything is as before."""
-    if (command.fields, command.scopes) == (endpoint.fields, endpoint.scopes):
+    before = endpoint.fields, endpoint.scopes, command.contact_before
+    if (command.fields, command.scopes, command.contact) == before:
         return []
     return [EndpointChanged(endpoint_id=command.endpoint_id, scopes=command.scopes, **dict(command.fields))]
 

@@ -33,11 +33,12 @@ PUT = """
         failing_since = CASE WHEN excluded.active AND NOT endpoints.active THEN NULL ELSE endpoints.failing_since END,
         rest_until = CASE WHEN excluded.active AND NOT endpoints.active THEN NULL ELSE endpoints.rest_until END
 """
+CONTACT = "UPDATE endpoints SET contact = $2 WHERE id = $1"
 GIVE_UP = "UPDATE deliveries SET state = 'failed', decided_at = $2 WHERE endpoint_id = $1 AND state = 'pending'"
 DELETE = "DELETE FROM endpoints WHERE id = $1"
 COUNT = "SELECT count(*) AS rows FROM endpoints"
 LIST = """
-    SELECT id, created_at, failures, failing_since, rest_until,
+    SELECT id, created_at, contact, failures, failing_since, rest_until,
         (SELECT count(*) FROM deliveries WHERE endpoint_id = endpoints.id AND state = 'pending') AS pending
     FROM endpoints WHERE ($1::text IS NULL OR owner = $1) AND ($2::text IS NULL OR id = $2) ORDER BY created_at, id
 """
@@ -71,6 +72,8 @@ class Endpoints:
             loaded = await change.load()
             events = await change.carry_out(command, loaded)
             await _put(change, endpoint_id, ENDPOINT.fold(events, loaded.state), since, cause.at)
+            if isinstance(command, Create | Replace):
+                await change.transaction.execute(CONTACT, endpoint_id, command.contact)
             if isinstance(command, Test):
                 await _add_test(change, self._handler.service, endpoint_id, cause.at)
 
@@ -80,7 +83,10 @@ class Endpoints:
         """Switch off the endpoints of an owner who may read nothing any more, and take their scopes away."""
         for known in await self.list(owner):
             fields = known.endpoint.fields.model_copy(update={"active": False})
-            command = Replace(at=at, endpoint_id=known.id, fields=fields, scopes=())
+            contact = known.row["contact"]
+            command = Replace(
+                at=at, endpoint_id=known.id, fields=fields, scopes=(), contact=contact, contact_before=contact
+            )
             await self.carry_out(known.id, command, Cause(at))
             log("webhook endpoint switched off", level=logging.WARNING, endpoint=known.id, code="owner-without-access")
 
@@ -92,7 +98,7 @@ class Endpoints:
         """The endpoint; NotFound if there is none, or none of this owner."""
         for row in await self._rows(owner, endpoint_id):
             return await self._known(row)
-        raise NotFound("endpoint-not-found", "this endpoint does not exist, was removed, or belongs to somebody else")
+        raise NotFound("endpoint-not-found", "There is no such endpoint, or it belongs to somebody else.")
 
     async def state(self, endpoint_id: str) -> State:
         """The endpoint as its events say; perhaps outdated by what another process did a moment ago."""
@@ -101,7 +107,7 @@ class Endpoints:
     async def _known(self, row: Mapping[str, Any]) -> Known:
         state = await self.state(row["id"])
         if not isinstance(state, Endpoint):
-            raise NotFound("endpoint-not-found", "this endpoint was removed")
+            raise NotFound("endpoint-not-found", "This endpoint was removed.")
         return Known(row["id"], state, row)
 
     async def _rows(self, owner: str | None, endpoint_id: str | None) -> Sequence[Mapping[str, Any]]:
@@ -112,7 +118,9 @@ class Endpoints:
 async def _require_room(change: Change) -> None:
     [row] = await change.transaction.fetch(COUNT)
     if int(str(row["rows"])) >= ENDPOINTS_MAX:
-        raise RuleViolation("too-many-endpoints", f"there are {ENDPOINTS_MAX} endpoints: remove one first")
+        raise RuleViolation(
+            "too-many-endpoints", f"There are {ENDPOINTS_MAX} endpoints, the maximum. Remove one first."
+        )
 
 
 async def _add_test(change: Change, service: str, endpoint_id: str, now: datetime) -> None:

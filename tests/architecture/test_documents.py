@@ -99,8 +99,8 @@ def test_a_name_that_is_gone_is_reported():
     assert unknown_names(page, ["known()"]) == {"Gone", "gone", "New"}
 
 
-def test_the_architecture_lists_the_rooms_of_the_kit_in_their_order():
+def test_the_architecture_lists_the_packages_of_the_kit_in_their_order():
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [rule["layers"] for rule in rules if rule["type"] == "layers"]
-    table = (ROOT / "docs" / "architecture.md").read_text().partition("### The rooms of the kit")[2]
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("### The packages of the kit")[2]
     assert re.findall(r"^\| `(\w+)` \|", table, re.M) == layers

@@ -1,4 +1,4 @@
-"""The documentation site has every page, every route and every room of the kit; `make docs` checks its links."""
+"""The documentation site has every page, every route and every package of the kit; `make docs` checks its links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from scripts.openapi import DOCUMENT
-from scripts.site import METHODS, moved, pages, rooms
+from scripts.site import METHODS, kit_packages, moved, pages
 from tests.architecture.rules import ROOT
 
 GENERATED = dict(pages())
@@ -40,13 +40,12 @@ def test_the_rest_page_has_every_operation():
     assert not [operation for operation in operations if f"### `{operation}`\n" not in GENERATED["reference/rest.md"]]
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_the_page_of_a_room_has_every_module(room):
-    folder = ROOT / "services" / "kit" / room
+@pytest.mark.parametrize("package", kit_packages())
+def test_the_page_of_a_package_has_every_module(package):
+    folder = ROOT / "services" / "kit" / package
     modules = [file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")]
-    assert not [
-        name for name in modules if f"::: services.kit.{room}.{name}\n" not in GENERATED[f"reference/kit/{room}.md"]
-    ]
+    page = GENERATED[f"reference/kit/{package}.md"]
+    assert not [name for name in modules if f"::: services.kit.{package}.{name}\n" not in page]
 
 
 @pytest.mark.parametrize(
@@ -64,3 +63,9 @@ def test_the_page_of_a_room_has_every_module(room):
 )
 def test_links_lead_to_the_same_page_within_the_site(link, source, within):
     assert moved(f"see [it]({link})", source) == f"see [it]({within})"
+
+
+def test_link_to_code_becomes_its_text():
+    assert moved("see [`a.py`](services/a.py) and [it](docs/adding.md#an-event)", "README.md") == (
+        "see `a.py` and [it](adding.md#an-event)"
+    )

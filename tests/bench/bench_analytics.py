@@ -239,7 +239,7 @@ async def project(dsn_of: Any) -> tuple[int, float]:
     views = {"analytics": ANALYTICS_VIEW, "revocations": REVOCATIONS_VIEW}  # query looks up the token in the second
     pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, views)
     await Builder(pages).create_missing()
-    total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
+    total, began, more = await pages.store.behind(START, sys.maxsize), time.perf_counter(), True
     while more:
         _, more = await pages.build(ANALYTICS_VIEW, 1)
     seconds = time.perf_counter() - began

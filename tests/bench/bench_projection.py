@@ -81,7 +81,7 @@ async def feed(pages: Pages, number: int) -> tuple[int, float]:
     async with pages.database.making() as session:
         for view in VIEWS.values():
             await session.make(view, number, "serving" if number == 1 else "building", "wait", 1)
-    total, began = await pages.behind(START, EVENTS_MAX), time.perf_counter()
+    total, began = await pages.store.behind(START, EVENTS_MAX), time.perf_counter()
     for view in VIEWS.values():
         events = 1
         while events:

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from tests.e2e.local import Local
 from tools.knative_local.ports import free_port
 
-__all__ = ["LOOPBACK_WEBHOOKS", "REVIEWED_ABOVE", "Shop", "opened_shop"]
+__all__ = ["ADDRESS", "LOOPBACK_WEBHOOKS", "REVIEWED_ABOVE", "Shop", "opened_shop", "placed"]
 
 LOOPBACK_WEBHOOKS = {
     "ZEROCART_WEBHOOK_NETWORKS": "127.0.0.0/8", "ZEROCART_WEBHOOK_PORTS": "*", "ZEROCART_WEBHOOK_HTTP": "true",
@@ -63,11 +63,11 @@ def opened_shop(local: Local) -> Shop:
             level = {"product_name": name, "on_hand": on_hand, "low_below": 5}
             client.put(f"/stock/{product}", json=level).raise_for_status()
         local.until(lambda: client.post("/quotes", json={"items": [_item("MUG", 1), _item("TRAY", 1)]}).is_success)
-        stuck = _placed(client, "tok_refund_pending")
-        by_hand = _placed(client, "tok_approve", capture="by_hand")
-        on_hold = _placed(client, "tok_approve", items=[_item("MUG", 30)])
-        failed = _placed(client, "tok_decline")
-        confirmed = [_placed(client, "tok_approve", customer_name=name) for name in PEOPLE]
+        stuck = placed(client, "tok_refund_pending")
+        by_hand = placed(client, "tok_approve", capture="by_hand")
+        on_hold = placed(client, "tok_approve", items=[_item("MUG", 30)])
+        failed = placed(client, "tok_decline")
+        confirmed = [placed(client, "tok_approve", customer_name=name) for name in PEOPLE]
         for order_id in (stuck, *confirmed):
             local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
         local.until(lambda: local.state_of(failed) == "failed", 90)
@@ -82,7 +82,8 @@ def _item(product: str, quantity: int) -> dict[str, Any]:
     return {"product_id": product, "quantity": quantity}
 
 
-def _placed(client: httpx.Client, token: str, **more: Any) -> str:
+def placed(client: httpx.Client, token: str, **more: Any) -> str:
+    """Place an order; its id."""
     method = {"kind": "card", "token": token}
     body = {"email": "ann@example.com", "customer_name": "Ann Archer", "items": [_item("MUG", 2)],
             "shipping_address": ADDRESS, "payment_method": method, **more}  # fmt: skip

@@ -31,8 +31,8 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.kit.testing import assert_idempotent
-from services.payments.by_hand import CAPTURE_WAIT, CaptureByHand, RecordCall, VoidByHand
-from services.payments.calls import Call, ProviderResult
+from services.payments.by_hand import CAPTURE_WAIT, CaptureByHand, VoidByHand
+from services.payments.calls import Call, ProviderResult, RecordCall
 from services.payments.domain import PARTICIPANT, PAYMENT, Payment, PaymentCommand, Report, Request, call_to_settle
 from tests.domain.test_payment_facts import CANCELED, CAPTURED, EXPIRED, HELD, PAID, Provider
 

@@ -25,6 +25,7 @@ from services.contracts.orders import (
     ProductChange,
     RefundedLine,
 )
+from services.contracts.payments import ProviderUpdated
 from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
@@ -241,14 +242,16 @@ def refund(
     refund_id: str, amount: str = "1.00", line: int = 0, quantity: int = 1, *, restock: bool = False
 ) -> RecordRefund:
     goods = RefundedLine(line=line, product_id="P", product_name="P", quantity=quantity, restock=restock)
-    return RecordRefund(
-        at=AT,
+    fact = ProviderUpdated(
         order_id=ID,
+        transaction_id="t",
+        what="refund_succeeded",
         refund_id=refund_id,
         amount=gbp(amount),
         refunded=gbp(amount),
         lines=(goods,) if line else (),
     )
+    return RecordRefund(at=AT, order_id=ID, fact=fact)
 
 
 SWAP = replace(edit(change(1, 0), add("Q", "6.00")), rules=ShopRules())

@@ -30,7 +30,7 @@ from services.kit.domain.message import Message
 from services.kit.testing import assert_idempotent
 from services.orders.domain import ORDER
 from services.orders.holding import HOLD_WAIT
-from services.orders.order import Hold, OnHold, Pending, Release
+from services.orders.order import Finalize, Hold, OnHold, Pending, Release
 from services.orders.shop_rules import Review, ShopRules
 from tests.domain import test_orders as usual
 from tests.domain.test_orders import ADDRESS, AMEND, AT, CANCEL, CONFIRM, FAIL, FINALIZE, ID, UNDONE, after, kinds
@@ -42,7 +42,12 @@ MATCHED = replace(PLACE, rules=RULES, number="10042")
 DRAFT = replace(usual.DRAFT, fields=FIELDS)
 HOLD = Hold(at=AT, order_id=ID, reason="the address looks odd")
 RELEASE = Release(at=AT, order_id=ID, reason="called the customer")
-AGAIN = replace(FINALIZE, attempt=2)
+AGAIN = replace(FINALIZE, request=FINALIZE.request.model_copy(update={"attempt": 2}))
+
+
+def asked_again(later: timedelta) -> Finalize:
+    until = AT + later + timedelta(minutes=2)
+    return replace(AGAIN, at=AT + later, request=AGAIN.request.model_copy(update={"answer_by": until}))
 
 
 @pytest.mark.parametrize(
@@ -123,11 +128,11 @@ def test_fulfillment_waits_six_days_and_is_then_refused() -> None:
     assert isinstance(pending, OrderFinalizePending)
     assert pending.answer_by == AT + HOLD_WAIT
     held = ORDER.fold([pending], held)
-    early = replace(AGAIN, at=AT + timedelta(days=2), answer_by=AT + timedelta(days=2, minutes=2))
+    early = asked_again(timedelta(days=2))
     (same,) = ORDER.decide(early, held)  # pyright: ignore[reportGeneralTypeIssues]
     assert isinstance(same, OrderFinalizePending)
     assert same.answer_by == pending.answer_by
-    late = replace(AGAIN, at=AT + HOLD_WAIT, answer_by=AT + HOLD_WAIT + timedelta(minutes=2))
+    late = asked_again(HOLD_WAIT)
     (refused,) = ORDER.decide(late, held)  # pyright: ignore[reportGeneralTypeIssues]
     assert isinstance(refused, OrderNotFinalized)
     assert refused.error_code == "held-too-long"

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from services.contracts.fulfillment import WantedItem
 from services.contracts.inventory import (
+    InventoryCheck,
     InventoryChecked,
     InventoryCheckFailed,
+    InventoryRelease,
     InventoryReleased,
     ReservedItem,
     StockAdjusted,
@@ -29,14 +31,13 @@ PRODUCTS = ("A", "B", "C")
 
 def reserve(levels, attempt=1, order="o", late=False, **items) -> Reserve:
     wanted = tuple(WantedItem(product_id=p, quantity=q) for p, q in items.items())
-    return Reserve(
-        at=AT, saga_id=order, step="reserve_inventory", attempt=attempt, reservation_id=f"res_{order}",
-        items=wanted, levels=levels, expires_at=LATER, too_late=late,
-    )  # fmt: skip
+    request = InventoryCheck(saga_id=order, step="reserve_inventory", attempt=attempt, items=wanted)
+    return Reserve(at=AT, order_id=order, request=request, levels=levels, expires_at=LATER, too_late=late)
 
 
 def release(order="o") -> Release:
-    return Release(at=AT, saga_id=order, step="reserve_inventory", attempt=1)
+    request = InventoryRelease(saga_id=order, step="reserve_inventory", undo=True)
+    return Release(at=AT, order_id=order, request=request)
 
 
 def one(command, state) -> Any:

@@ -27,9 +27,10 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Failure
 from services.kit.testing import assert_idempotent
 from services.orders.totals import Off, PricedLine, Pricing, totals_of
+from services.payments.calls import Call, RecordCall
 from services.payments.domain import PAYMENT, Payment, Report
 from services.payments.refundable import paid_for
-from services.payments.refunds import LineWish, RecordRefund, RequestRefund
+from services.payments.refunds import LineWish, PayBack, RequestRefund
 from services.payments.requested import refundable, refundable_order
 from services.payments.transactions import Fact
 
@@ -73,12 +74,12 @@ def told(payment: Payment, n: int, status: Literal["succeeded", "pending", "fail
     return Report(at=AT, order_id="o", facts=(fact,))
 
 
-def refused(n: int) -> RecordRefund:
-    failure = Failure("closed", "the card is closed", transient=False)
-    return RecordRefund(at=AT, order_id="o", refund_id=f"rfd_{n}", facts=(), refused=failure)
+def refused(n: int) -> RecordCall:
+    call, failure = Call("refund_part", "t", refund_id=f"rfd_{n}"), Failure("closed", "the card is closed", False)
+    return RecordCall(at=AT, order_id="o", call=call, result=failure)
 
 
-def after(payment: Payment, *commands: RequestRefund | Report | RecordRefund) -> Payment:
+def after(payment: Payment, *commands: RequestRefund | Report | RecordCall | PayBack) -> Payment:
     for command in commands:
         payment = assert_idempotent(PAYMENT, command, payment)
     return payment
@@ -277,7 +278,7 @@ def test_refunds_add_up_and_the_last_one_leaves_exactly_zero(
     captured = payment.transactions["t"].left
     messages: list[RestockRequested] = []
 
-    def carry_out(command: RequestRefund | Report | RecordRefund) -> None:
+    def carry_out(command: RequestRefund | Report | RecordCall) -> None:
         nonlocal payment
         decision = PAYMENT.decide(command, payment)
         if not isinstance(decision, Rejected):
@@ -337,3 +338,25 @@ def assert_units_return_once(payment: Payment, messages: list[RestockRequested],
             expected[item.product_id] = max(item.quantity, expected.get(item.product_id, 0))
     assert back == expected
     assert all(units <= bought[product] for product, units in back.items())
+
+
+def edited(after: PaymentItemised, amount: str) -> PayBack:
+    later = after.model_copy(update={"order_version": 2})
+    return PayBack(at=AT, order_id="o", itemised=later, refund_id="rfd_edt", amount=gbp(amount), reason="less")
+
+
+def test_edit_does_not_pay_back_units_whose_refund_is_on_its_way() -> None:
+    before = paid(itemised(("MUG", 3, "10.00"), ("PEN", 2, "5.01")), gbp("15.01"))
+    payment = after(before, ask((2, 1)), edited(itemised(("MUG", 3, "10.00")), "5.01"))
+    assert refundable(payment) == 10, "the refund paid back one pen and the edit the other"
+    payment = after(before, ask((2, 2)), edited(itemised(("MUG", 2, "6.67")), "8.34"))
+    assert refundable(payment) == Decimal("6.67")
+
+
+def test_refund_on_its_way_follows_its_line_when_an_edit_removes_one_before_it() -> None:
+    before = paid(itemised(("MUG", 1, "10.00"), ("PEN", 2, "5.00"), ("PEN", 1, "2.00")), gbp("17.00"))
+    payment = after(before, ask((2, 1)), edited(itemised(("PEN", 2, "5.00"), ("PEN", 1, "2.00")), "10.00"))
+    order = refundable_order(payment)
+    assert order is not None
+    assert [(line.quantity, line.returned) for line in order.lines.values()] == [(2, 1), (1, 0)]
+    assert [line.line for line in payment.requested["rfd_1"].lines] == [1]

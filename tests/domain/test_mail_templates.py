@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,27 @@ def test_a_setting_lists_the_mails_that_are_not_sent() -> None:
 def test_settings_without_templates_are_refused_at_the_start(environ: dict[str, str], named: str) -> None:
     with pytest.raises(ZerocartError, match=named):
         shop_of(environ)
+
+
+@pytest.mark.parametrize("name", ["Mugs", "Mug & Söhne", 'The "Mug", Ltd', "杯" * 40])
+def test_a_mail_on_the_wire_has_ascii_headers_that_a_mail_program_reads(name: str) -> None:
+    sample_mail = sample("confirmation")
+    mail = compose(replace(sample_mail, values={**sample_mail.values, "number": "Nr. 1 ü"}), Shop("a@b.c", name))
+    sent = mail.as_bytes(policy=policy.SMTP)
+    assert sent.partition(b"\r\n\r\n")[0].isascii()
+    read = message_from_bytes(sent, policy=policy.default)
+    assert str(read["From"].addresses[0].display_name) == name
+    assert read["From"].addresses[0].addr_spec == "a@b.c"
+    assert "Nr. 1 ü" in read["Subject"]
+    assert read.get_content_type() == "multipart/alternative"
+    for kind in ("plain", "html"):
+        whole, part = mail.get_body((kind,)), read.get_body((kind,))
+        assert whole is not None
+        assert part is not None
+        assert part.get_content().splitlines() == whole.get_content().splitlines()
+
+
+def test_a_header_of_a_mail_has_one_line() -> None:
+    mail = replace(sample("confirmation"), about=("X-Zerocart-Order", "ord_1\r\nBcc: eve@example.com"))
+    with pytest.raises(ValueError, match="several lines"):
+        compose(mail, Shop("a@b.c"))

@@ -31,6 +31,7 @@ from services.contracts.users import (
     VerificationRequested,
     WelcomeTipsSend,
 )
+from services.contracts.webhooks import EndpointDisabled
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import plain
@@ -125,12 +126,16 @@ class Notifications:
         self.server, self.publisher = MailServer(), Publisher()
         store = MemoryEventStore("notifications")
         handler = CommandHandler("notifications", store, Relay(store.outbox, self.publisher), MemoryVault())
-        self._handlers = reactions(handler, self.server, shop, plain("k" * 32))
+        self.contacts: dict[str, str] = {"we_1": "dev@example.com"}
+        self._handlers = reactions(handler, self.server, shop, plain("k" * 32), self._contact_of)
         self._received = 0
 
-    async def receive(self, message: Message, expired: bool = False) -> list[EmailMessage]:
-        """Handle a message and return all mails sent so far; each call delivers a new message."""
-        self._received += 1
+    async def _contact_of(self, endpoint_id: str) -> str | None:
+        return self.contacts.get(endpoint_id)
+
+    async def receive(self, message: Message, expired: bool = False, again: bool = False) -> list[EmailMessage]:
+        """Handle a message and return all mails sent so far; each call delivers a new message, or the last `again`."""
+        self._received += not again
         _, handle = self._handlers.find(message.type) or pytest.fail(message.type)
         cause = Cause(AT, f"test/{self._received}", mark=Mark(f"test/{self._received}"))
         await handle(message, Received(cause, AT, expired))
@@ -332,3 +337,37 @@ async def test_no_mail_is_sent_without_an_address_or_too_late() -> None:
     late = PasswordResetRequested(**USER, requested_at=AT - timedelta(hours=1), expires_at=AT)
     assert await notifications.receive(late) == []
     assert notifications.published == ["confirmation.sent.v1", *["user_mail.sent.v1"] * 3]
+
+
+OFF = EndpointDisabled(endpoint_id="we_1", code="gone", reason="the endpoint answered 410", url="https://a.example/<b>")
+
+
+async def test_the_contact_of_an_endpoint_is_told_once_each_time_that_it_is_switched_off() -> None:
+    notifications = Notifications()
+    (mail,) = await notifications.receive(OFF)
+    text, html = parts(mail)
+    assert (mail["To"], mail["Message-ID"]) == ("dev@example.com", "<webhook_switched_off.we_1.test/1@example.com>")
+    assert "https://a.example/<b>" in text and "https://a.example/&lt;b&gt;" in html
+    assert len(text.strip().split("\n\n")) == html.count("<p>")
+    assert len(await notifications.receive(OFF, again=True)) == 1
+    failing = OFF.model_copy(update={"code": "failing", "reason": "every attempt failed", "url": None})
+    second = (await notifications.receive(failing))[1]
+    assert "every attempt failed" in parts(second)[0] and "we_1" in parts(second)[0]
+    assert notifications.published == ["endpoint_mail.sent.v1"] * 2
+
+
+async def test_nobody_is_told_of_an_endpoint_without_a_contact_or_if_the_shop_sends_no_such_mail() -> None:
+    without = OFF.model_copy(update={"endpoint_id": "we_2"})
+    shop = Shop("shop@example.com", mails_off=frozenset({"webhook_switched_off"}))
+    for notifications, message in ((Notifications(), without), (Notifications(shop), OFF)):
+        assert await notifications.receive(message) == []
+        assert notifications.published == ["endpoint_mail.sent.v1"]
+
+
+async def test_the_mail_about_an_endpoint_is_sent_later_if_the_mail_server_is_busy() -> None:
+    notifications = Notifications()
+    notifications.server.problem = NotSent("busy", transient=True)
+    with pytest.raises(Unavailable):
+        await notifications.receive(OFF)
+    notifications.server.problem = None
+    assert len(await notifications.receive(OFF, again=True)) == 1

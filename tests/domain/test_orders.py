@@ -25,6 +25,7 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderFailed,
+    OrderFinalize,
     OrderFinalized,
     OrderImportCorrected,
     OrderImported,
@@ -38,6 +39,7 @@ from services.contracts.orders import (
     PlacedFields,
     RecipientFields,
 )
+from services.contracts.payments import ProviderUpdated
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.kit.privacy.encryption import erased
@@ -100,20 +102,18 @@ REWRITE = RewriteDraft(at=AT, order_id=ID, fields=FIELDS, basket=basket(line("3.
 SUBMIT = Submit(at=AT, order_id=ID)
 AMEND = Amend(at=AT, order_id=ID, changes=AmendedFields(email="new@b.c"))
 CANCEL = Cancel(at=AT, order_id=ID, reason="changed my mind")
-FINALIZE = Finalize(at=AT, order_id=ID, step="finalize_order", attempt=1)
+FINALIZE = Finalize(at=AT, order_id=ID, request=OrderFinalize(saga_id=ID, step="finalize_order"))
 CONFIRM = Confirm(at=AT, order_id=ID)
 FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was declined")
 UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
 NOTE = AddNote(at=AT, order_id=ID, text="rang twice")
-REFUND = RecordRefund(
-    at=AT,
-    order_id=ID,
-    refund_id="rfd_1",
-    amount=Money(amount=Decimal(1), currency="GBP"),
-    refunded=Money(amount=Decimal(1), currency="GBP"),
+POUND = Money(amount=Decimal(1), currency="GBP")
+REFUNDED = ProviderUpdated(
+    order_id=ID, transaction_id="t", what="refund_succeeded", refund_id="rfd_1", amount=POUND, refunded=POUND
 )
+REFUND = RecordRefund(at=AT, order_id=ID, fact=REFUNDED)
 IMPORT = imported()
 CORRECT = replace(imported(status="shipped", tracking_number="T2"), corrects=True)
 UNDO_IMPORT = UndoImport(at=AT, order_id=ID)

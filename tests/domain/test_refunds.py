@@ -15,8 +15,9 @@ from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.kit.testing import assert_idempotent
+from services.payments.calls import NOTHING, RecordCall
 from services.payments.domain import PARTICIPANT, PAYMENT, Call, Payment, PaymentCommand, ProviderResult, Report
-from services.payments.refunds import REFUNDS_MAX, RecordRefund, RequestRefund
+from services.payments.refunds import REFUNDS_MAX, RequestRefund
 from services.payments.requested import is_open, refund_at_provider, refundable
 from services.payments.transactions import Fact
 from tests.domain.test_payment_facts import CAPTURED, HELD, OPENED, PAID, PARTLY, WHOLE, Provider, fact
@@ -31,6 +32,11 @@ def gbp(amount: str | Decimal) -> Money:
 def ask(amount: str, refund_id: str = "rfd_1", currency: str = "GBP") -> RequestRefund:
     money = Money(amount=Decimal(amount), currency=currency)
     return RequestRefund(at=AT, order_id="o", refund_id=refund_id, amount=money, reason="broken")
+
+
+def answered(*facts: Fact, refused: Failure | None = None) -> RecordCall:
+    call = Call("refund_part", "t", refund_id="rfd_1")
+    return RecordCall(at=AT, order_id="o", call=call, result=ProviderResult("t", NOTHING, facts, refused=refused))
 
 
 def after(payment: Payment, *commands: PaymentCommand) -> Payment:
@@ -80,9 +86,7 @@ def test_number_of_refunds_is_bounded() -> None:
 
 
 def test_refund_that_the_provider_refuses_frees_its_amount() -> None:
-    refusal = RecordRefund(
-        at=AT, order_id="o", refund_id="rfd_1", facts=(CAPTURED,), refused=Failure("x", "the card is closed", False)
-    )
+    refusal = answered(CAPTURED, refused=Failure("x", "the card is closed", False))
     payment = after(PAID, ask("10"), refusal)
     assert (refundable(payment), payment.requested["rfd_1"].refused) == (10, "the card is closed")
     assert refundable(after(payment, ask("10", "rfd_2"))) == 0
@@ -93,14 +97,14 @@ def test_refund_that_fails_later_frees_its_amount() -> None:
         Fact(f"refund_{status}", "t", gbp("4"), "re_1", "rfd_1")  # type: ignore[arg-type]
         for status in ("pending", "failed")
     )
-    payment = after(PAID, ask("4"), RecordRefund(at=AT, order_id="o", refund_id="rfd_1", facts=(pending,)))
+    payment = after(PAID, ask("4"), answered(pending))
     assert refundable(payment) == 6
     assert refundable(after(payment, Report(at=AT, order_id="o", facts=(failed,)))) == 10
 
 
 def test_event_about_a_known_refund_names_our_id_also_if_the_provider_does_not() -> None:
     pending = Fact("refund_pending", "t", gbp("4"), "re_1", "rfd_1")
-    payment = after(PAID, ask("4"), RecordRefund(at=AT, order_id="o", refund_id="rfd_1", facts=(pending,)))
+    payment = after(PAID, ask("4"), answered(pending))
     arrived = PAYMENT.decide(Report(at=AT, order_id="o", facts=(fact("refund_succeeded", "4", "re_1"),)), payment)
     assert not isinstance(arrived, Rejected)
     assert [getattr(each, "refund_id", None) for each in arrived] == ["rfd_1"]
@@ -161,9 +165,7 @@ class Refunds(RuleBasedStateMachine):
         call = Call("refund_part", "t", self.payment.requested[refund_id].amount, refund_id=refund_id)
         result = self.provider.carry_out(call, status)
         if answered and isinstance(result, ProviderResult):
-            self.decide(
-                RecordRefund(at=AT, order_id="o", refund_id=refund_id, facts=result.facts, refused=result.refused)
-            )
+            self.decide(RecordCall(at=AT, order_id="o", call=call, result=result))
 
     @rule(answered=st.booleans(), status=st.sampled_from(["succeeded", "pending"]))
     def give_everything_back(self, answered: bool, status: str) -> None:
@@ -195,12 +197,9 @@ class Refunds(RuleBasedStateMachine):
         for refund_id in self.open:
             call = Call("refund_part", "t", self.payment.requested[refund_id].amount, refund_id=refund_id)
             result = self.provider.carry_out(call, "succeeded")
-            facts, refused = (
-                (result.facts, result.refused)
-                if isinstance(result, ProviderResult)
-                else (self.provider.facts(), result)
-            )
-            self.decide(RecordRefund(at=AT, order_id="o", refund_id=refund_id, facts=facts, refused=refused))
+            if isinstance(result, Failure):
+                result = ProviderResult("t", NOTHING, self.provider.facts(), refused=result)
+            self.decide(RecordCall(at=AT, order_id="o", call=call, result=result))
         self.decide(Report(at=AT, order_id="o", facts=self.provider.facts()))
         assert self.open == []
         assert self.payment.transactions["t"].left == self.provider.left

@@ -30,10 +30,9 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.kit.testing import assert_idempotent
-from services.payments.by_hand import CaptureByHand, RecordCall, VoidByHand
-from services.payments.calls import Call, ProviderResult
+from services.payments.by_hand import CaptureByHand, VoidByHand
+from services.payments.calls import Call, ProviderResult, RecordCall
 from services.payments.domain import PARTICIPANT, PAYMENT, Payment, PaymentCommand, Report, Request, call_to_settle
-from services.payments.renewal import RecordRenewal
 from services.payments.standing import Authorized, Captured, Released, is_paid, is_renewing, standing
 from services.payments.transactions import Fact
 from tests.domain.test_by_hand import WAITING
@@ -42,8 +41,9 @@ from tests.domain.test_payment_facts import CANCELED, EXPIRED, HELD
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TEN = Money(amount=Decimal(10), currency="GBP")
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
-RENEWED = RecordRenewal(at=AT, order_id="o", result=ProviderResult("t2", TEN))
-NOT_RENEWED = RecordRenewal(at=AT, order_id="o", result=DECLINED)
+RENEW = Call("renew", "t", TEN)
+RENEWED = RecordCall(at=AT, order_id="o", call=RENEW, result=ProviderResult("t2", TEN))
+NOT_RENEWED = RecordCall(at=AT, order_id="o", call=RENEW, result=DECLINED)
 
 
 def report(*facts: Fact) -> Report:
@@ -232,7 +232,7 @@ class Life:
                     call = Call("renew", message.transaction_id, message.amount)
                     declined = self.data.draw(st.booleans())
                     result = DECLINED if declined else self.provider.carry_out(call)
-                    self.decide(RecordRenewal(at=AT, order_id="o", result=result))
+                    self.decide(RecordCall(at=AT, order_id="o", call=call, result=result))
             case CaptureRequested():
                 call = Call("capture", message.transaction_id, message.amount)
                 self.decide(RecordCall(at=AT, order_id="o", call=call, result=self.provider.carry_out(call)))

@@ -28,12 +28,11 @@ from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.kit.testing import assert_idempotent
-from services.payments.calls import Call, ProviderResult
+from services.payments.calls import Call, ProviderResult, RecordCall
 from services.payments.domain import PARTICIPANT, PAYMENT, Payment, PaymentCommand, Report, Request, call_to_settle
-from services.payments.refunds import RecordRefund
 from services.payments.requested import is_open, refundable
 from services.payments.standing import charged, charges, returned
-from services.payments.surcharges import RecordSurcharge, RequestSurcharge, UndoSurcharge
+from services.payments.surcharges import RequestSurcharge, UndoSurcharge
 from services.payments.transactions import Fact, Transaction, transaction_of
 from tests.domain.test_payment_facts import HELD, OPENED, PAID, WHOLE, fact, money
 from tests.domain.test_refunds import AT, ask
@@ -50,8 +49,8 @@ def told(what: ReportedChange, amount: str, transaction: str = "t2", edit_id: st
     return Fact(what, transaction, money(amount), charge_id=edit_id)
 
 
-def answered(result: ProviderResult | Failure, edit_id: str = "e1") -> RecordSurcharge:
-    return RecordSurcharge(at=AT, order_id="o", edit_id=edit_id, result=result)
+def answered(result: ProviderResult | Failure, edit_id: str = "e1") -> RecordCall:
+    return RecordCall(at=AT, order_id="o", call=Call("surcharge", "t", charge_id=edit_id), result=result)
 
 
 def report(*facts: Fact) -> Report:
@@ -297,8 +296,8 @@ class Charges(RuleBasedStateMachine):
         wanted = self.payment.requested[refund_id]
         result = self.bank.refund(wanted.transaction_id, wanted.amount.amount, refund_id)
         if not lost:
-            facts, refused = result.facts, result.refused
-            self.decide(RecordRefund(at=AT, order_id="o", refund_id=refund_id, facts=facts, refused=refused))
+            call = Call("refund_part", wanted.transaction_id, wanted.amount, refund_id=refund_id)
+            self.decide(RecordCall(at=AT, order_id="o", call=call, result=result))
 
     def ask_the_provider(self) -> None:
         self.decide(report(*(each for facts in self.bank.facts.values() for each in facts)))

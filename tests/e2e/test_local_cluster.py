@@ -211,7 +211,7 @@ def test_open_parked_logs_and_resume_answer_the_operator(local):
     assert local.command("open", "--print").strip() == f"{local.running.edge_url}/console"
     assert local.command("parked").strip() == "0 parked"
     assert "migrating the databases" in local.command("logs", "cluster")
-    assert "there is no run with this id" in local.command("resume", "ord_none", check=False)
+    assert "There is no run with this id." in local.command("resume", "ord_none", check=False)
 
 
 def test_the_edge_sets_security_headers_and_ignores_addresses_sent_by_clients(local):

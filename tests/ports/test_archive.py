@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kit.domain.errors import Unavailable, ZerocartError
-from services.kit.eventstore.archive_files import event_of, line_of
+from services.kit.eventstore.archive_files import MEMBER_EVENTS_MAX, event_of, line_of, read_member
 from services.kit.eventstore.archiver import check, restore
 from services.kit.eventstore.port import (
     START,
@@ -266,6 +266,46 @@ async def test_missing_and_damaged_files_are_found_and_reads_that_need_them_are_
     assert len(await store.stores["orders"].read("orders-1")) == 5, "what is in the table can be read"
     file.write_bytes(content)
     assert len(await store.stores["orders"].read("orders-2")) == 5
+
+
+@pytest.mark.parametrize("fault", ["empty", "one member", "two members", "another one"])
+async def test_no_event_is_missing_from_a_page_or_a_stream_because_a_file_looks_whole(store: Store, fault: str):
+    """A file that ends between two members is a valid series of gzip members, and so is a copy of another file."""
+    for n in range(2):
+        for stream in ("a", "b"):
+            await store.append("orders", f"{stream}{n}", 0, *[SAID] * (2 * MEMBER_EVENTS_MAX), ENDED)
+        await store.archive(events_max=9_999)
+    await store.append("orders", "c", 0, SAID)
+    one, other = sorted(store.folder.iterdir())
+    _, first = read_member(one, 0)
+    _, second = read_member(one, first)
+    whole = one.read_bytes()
+    ends = {"empty": 0, "one member": first, "two members": second}
+    one.write_bytes(other.read_bytes() if fault == "another one" else whole[: ends[fault]])
+    with pytest.raises(Unavailable, match=f"{one.name} cannot be read"):
+        await store.all(100_000)
+    with pytest.raises(Unavailable, match=f"{one.name} cannot be read"):
+        await store.all(100)
+    for stream in ("a0", "b0"):
+        with pytest.raises(Unavailable, match=f"{one.name} cannot be read"):
+            await store.stores["orders"].read(stream)
+        with pytest.raises(Unavailable, match=f"{one.name} cannot be read"):
+            await store.reader.read_streams([stream, "a1"])
+    assert len(await store.stores["orders"].read("a1")) == 2 * MEMBER_EVENTS_MAX + 1
+    one.write_bytes(whole)
+    assert len(await store.all(100)) == 4 * (2 * MEMBER_EVENTS_MAX + 1) + 1
+
+
+async def test_a_full_disk_archives_nothing_and_says_so(store: Store):
+    await store.fill(2)
+    before = await store.all()
+    (store.folder / "archive.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        await store.archive()
+    assert await store.all() == before
+    (store.folder / "archive.part").unlink()
+    assert await store.archive() == 10
+    assert await store.all() == before
 
 
 async def test_a_process_without_a_folder_says_so(store: Store):

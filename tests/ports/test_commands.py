@@ -199,7 +199,7 @@ async def test_a_command_that_changes_nothing_has_no_events(teller):
 async def test_a_version_other_than_expected_is_a_mismatch(teller):
     one = teller()
     await one.deposit(5)
-    with pytest.raises(VersionMismatch, match="the version is 1 now"):
+    with pytest.raises(VersionMismatch, match="The version is 1 now"):
         await one.deposit(5, expected=0)
     assert (await one.deposit(5, expected=1)).version == 2
 

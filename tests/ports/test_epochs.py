@@ -111,12 +111,13 @@ async def test_a_reader_that_has_read_lost_events_is_told(postgres, database):
         assert await one.end(left) == await one.end(new) == new
 
 
-async def test_a_reader_is_told_if_only_a_disk_was_put_back(postgres, database):
-    """Then the epoch is the same, and nothing but the reader's position shows it."""
+@pytest.mark.parametrize("beyond", [1, 1 << 40, 1 << NUMBER_BITS, 2**63 - 1])
+async def test_a_reader_with_a_position_that_was_not_given_out_is_told(postgres, beyond):
+    """For example the position of another event store."""
     position = await appended(postgres.store(), "a")
-    await execute(database.owner_dsn, f"SELECT setval('log.position', {int(position) - 1}, true)")
-    with pytest.raises(HistoryCut):
-        await postgres.reader().read_all(position, 9)
+    with pytest.raises(HistoryCut) as told:
+        await postgres.reader().read_all(Position(min(position + beyond, 2**63 - 1)), 9)
+    assert told.value.cut_at == position
 
 
 async def test_nobody_is_told_if_nothing_was_lost(postgres, database):

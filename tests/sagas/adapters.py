@@ -52,7 +52,7 @@ class Shelf(StockRoom):
         self._commands = handler
         self.levels = {product: Level(units) for product, units in on_hand.items()}
 
-    async def reserve(self, order_id: str, command: ReservationCommand, cause: Cause) -> None:
+    async def reserve(self, command: ReservationCommand, cause: Cause) -> None:
         if isinstance(command, Reserve | Extend):
             command = replace(command, levels=self.levels)
 
@@ -61,7 +61,7 @@ class Shelf(StockRoom):
                 had = self.levels.get(product, Level())
                 self.levels[product] = Level(had.on_hand + moved.on_hand, had.reserved + moved.reserved)
 
-        await self._commands.transact(RESERVATION, order_id, work, cause)
+        await self._commands.transact(RESERVATION, command.order_id, work, cause)
 
     async def expired(self, now: datetime) -> list[str]:
         return []

@@ -15,7 +15,7 @@ from services.orders.order import Cancel, Cancelled, ChangedLine, Edit, Failed, 
 from services.orders.pricing import Basket, WantedLine
 from services.payments.by_hand import CaptureByHand, VoidByHand
 from services.payments.domain import PAYMENT, PaymentCommand
-from services.payments.reactions import report
+from services.payments.reactions import Payments
 from services.payments.refunds import LineWish, RequestRefund
 from services.payments.transactions import Fact
 from services.shipping.domain import SHIPMENT, Track
@@ -132,7 +132,7 @@ def happened(at: float, text: str, fact: Fact) -> Act:
 
     async def do(shop: Shop) -> None:
         shop.bank.happen(fact)
-        await report(shop.handlers["payments"], shop.bank, ID, (fact,), shop.cause())
+        await Payments(shop.handlers["payments"], shop.bank).report(ID, (fact,), shop.cause())
 
     return Act(at, text, do)
 

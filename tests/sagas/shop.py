@@ -32,7 +32,9 @@ from services.kit.privacy.vault import MemoryVault
 from services.kit.saga.messages import StepReply
 from services.kit.testing import EPOCH, REPLY_DELAY
 from services.kit.wire.cloudevents import as_delivered
+from services.orders.orders import Orders
 from services.orders.reactions import reactions as orders
+from services.orders.settings import OrdersSettings
 from services.payments.reactions import reactions as payments
 from services.shipping.reactions import reactions as shipping
 from tests.architecture.rules import ROOT
@@ -76,7 +78,7 @@ class Shop:
         self.handlers = {service: self._handler(service) for service in SERVICES}
         self.shelf = Shelf(self.handlers["inventory"], **on_hand)
         self._reactions: dict[str, Reactions] = {
-            "orders": orders(self.handlers["orders"]),
+            "orders": orders(Orders(self.handlers["orders"], OrdersSettings())),
             "inventory": inventory(self.handlers["inventory"], self.shelf),
             "payments": payments(self.handlers["payments"], bank),
             "shipping": shipping(self.handlers["shipping"], Lorry()),

@@ -161,7 +161,7 @@ def after_more(run: Run, *commands: SagaCommand) -> Run:
 
 def test_only_a_stuck_run_can_be_resumed() -> None:
     assert FULFILLMENT.decide(RESUME, FULFILLMENT.initial) == Rejected(
-        "run-not-found", "there is no run with this id", missing=True
+        "run-not-found", "There is no run with this id.", missing=True
     )
     running = FULFILLMENT.decide(RESUME, after(START))
     assert isinstance(running, Rejected) and running.code == "run-not-stuck"

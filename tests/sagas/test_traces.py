@@ -16,7 +16,6 @@ from services.contracts.fulfillment import RunAmended
 from services.contracts.shipping import ShipmentCreate
 from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, SagaCommand
 from services.kit.saga.messages import StepReply
-from services.kit.saga.run import status_of
 from services.kit.testing import EPOCH, Handling, Participants
 from tests.sagas.facts import CANCEL, FACTS, ORDER_ID, RESUME, seconds, simulate
 
@@ -121,7 +120,7 @@ def played(scenario: Scenario) -> str:
             simulator.send(command, seconds(at))
     run = simulator.run_to_end()
     holds = ", ".join(step for step in simulator.participants.ever_done if step in simulator.participants.done)
-    end = f"The run ended {status_of(run)}. Done and not undone: {holds or 'nothing'}."
+    end = f"The run ended {run.status}. Done and not undone: {holds or 'nothing'}."
     return "\n".join([scenario.story, "", *simulator.trace, "", end, ""])
 
 

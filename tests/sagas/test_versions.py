@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from services.contracts.fulfillment import RunStarted
-from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, ORDER_TABLES
+from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, ORDER_SAGA_1, ORDER_TABLES
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.domain.message import Message
 from services.kit.saga.commands import HandleReply, SagaCommand
@@ -180,3 +180,15 @@ def refused(history: Sequence[Message]) -> set[str]:
     run = FULFILLMENT.fold(history)
     assert not isinstance(run, NotStarted)
     return {name for name, step in run.progress.steps.items() if not step.needs_undo}
+
+
+def test_order_of_the_steps_of_version_1_is_written_in_its_own_table() -> None:
+    """A new step of the newest table may come before `send_confirmation`; version 1 does not have it."""
+    first = ("reserve_inventory", "authorize_payment", "prepare_fulfillment")
+    assert {step.name: step.after for step in ORDER_SAGA_1.steps} == {
+        **dict.fromkeys(first, ()),
+        "capture_payment": first,
+        "finalize_order": first,
+        "create_shipment": ("capture_payment", "finalize_order"),
+        "send_confirmation": ("create_shipment",),
+    }

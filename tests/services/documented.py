@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import httpx
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from scripts.openapi import DOCUMENT
 
@@ -25,8 +25,8 @@ async def held(answer: httpx.Response) -> None:
         schema = schemas(name).get(answer.status_code)
         assert schema is not None, f"{name} answers {answer.status_code}, which the document does not say"
         if answer.headers.get("content-type") == "application/json":
-            fault = next(schema.iter_errors(json.loads(await answer.aread())), None)
-            assert fault is None, f"{name}: {fault and fault.json_path}: {fault and fault.message}"
+            fault = next(iter(schema.iter_errors(json.loads(await answer.aread()))), None)
+            assert fault is None, f"{name}: {fault and fault.instance_path}: {fault and fault.message}"
             SEEN.add(name)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -79,6 +80,15 @@ def order(*items: tuple[str, int], token: str = "tok_approve", **more: Any) -> d
     return body | more
 
 
+@cache
+def received_types() -> Mapping[str, Collection[str]]:
+    """The event types that each service receives by its Trigger."""
+    return {
+        str(trigger.subscriber.name): {part.attributes["type"] for each in trigger.filters for part in each.parts}
+        for trigger in read_manifests(ROOT / "knative").triggers
+    }
+
+
 class Mails:
     """A mail server that stores all mails."""
 
@@ -101,10 +111,7 @@ class Bus:
         self.dead: list[tuple[str, str, int]] = []
         self._gate = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._open: set[asyncio.Task[None]] = set()
-        triggers = read_manifests(ROOT / "knative").triggers
-        self._hears = {
-            str(t.subscriber.name): {part.attributes["type"] for f in t.filters for part in f.parts} for t in triggers
-        }
+        self._hears = received_types()
 
     async def ensure_available(self) -> None: ...
 

@@ -62,7 +62,7 @@ from tests.services.read_side import VAULT_KEY, BuildTasks, ReadSide, running
 PROCESSES = 3
 EXAMPLES = 12
 _numbers = count(1)
-READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.wakes}.items()}
+READS = {model.type: model for view in VIEWS.values() for model in (*view.also, *view.wakes)}
 """All of each event, so that the rows do not depend on how much of it the views read."""
 Rows = dict[str, list[dict[str, Any]]]
 JSON_COLUMNS = {"shipping_address", "billing_address", "metadata", "tags"}

@@ -149,7 +149,10 @@ async def test_if_match_does_not_reveal_an_order_of_somebody_else(database):
                 )
                 assert mine_text == none_text
         stale = await system.orders.patch(mine, json={"notes": "x"}, headers=customer(ANN) | {"If-Match": '"7"'})
-        assert (stale.status_code, stale.json()["detail"]) == (412, "the version is 1 now")
+        assert (stale.status_code, stale.json()["detail"]) == (
+            412,
+            "The version is 1 now. Read it again, then repeat the change.",
+        )
 
 
 async def test_the_same_key_for_another_query_is_another_request(database):

@@ -13,7 +13,7 @@ from services.audited import AUDITED
 from services.contracts import users
 from services.kit.domain.principal import Principal
 from services.orders.shop_rules import Review, ShopRules
-from services.projection.views import NUDGES
+from services.projection.reactions import TYPES
 from tests.services import read_side
 from tests.services.read_side import ReadSide, created
 from tests.services.system import System, order, running
@@ -162,4 +162,4 @@ def test_rare_changes_wake_the_projection():
             by_no_request = type_.endswith(
                 ("disabled.v1", "expired.v1", "expiry_due.v1")
             )  # so the audit has no entry of it
-            assert type_ in NUDGES or by_no_request, type_
+            assert type_ in TYPES or by_no_request, type_

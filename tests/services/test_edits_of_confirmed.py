@@ -259,7 +259,7 @@ async def test_read_side_shows_the_edited_order_and_no_refund(database: Any) -> 
         shown = await side_of(side, system, order_id)
         assert (shown["status"], shown["total"], shown["refunded"]) == ("confirmed", gbp("7.50"), gbp("0.00"))
         assert [line["quantity"] for line in shown["items"]] == [2, 1]
-        assert ("a change of the lines was asked for", "two are enough") in told(shown)
+        assert ("a change of the lines was requested", "two are enough") in told(shown)
         sums = await side.get("/analytics/orders?group_by=product&from=2020-01-01&to=2100-01-01")
         assert {each["product_id"]: each["units"] for each in sums["figures"]} == {"P": 2, "Q": 1}
         whole = (await side.get("/analytics/orders?from=2020-01-01&to=2100-01-01"))["figures"][0]

@@ -205,12 +205,14 @@ async def test_new_orders_do_not_move_a_cursor(side: ReadSide) -> None:
 
 async def test_totals_are_bounded_exact_or_absent(side, monkeypatch) -> None:
     await two_customers(side)
-    monkeypatch.setattr("services.query.lists.COUNTED_MAX", 30)
+    monkeypatch.setattr("services.query.paging.COUNTED_MAX", 30)
     shown = await side.get("/orders?page_size=10")
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (30, "at_least", 3)
     exact = await side.get("/orders?page_size=10&count=exact")
     assert (exact["total"], exact["total_relation"], exact["total_pages"]) == (36, "exact", 4)
-    for path in ("/orders?count=none", f"/orders?cursor={(await side.get('/orders'))['next_cursor']}"):
+    assert (await side.get("/stock"))["total"] == 0
+    cursor = (await side.get("/orders"))["next_cursor"]
+    for path in ("/orders?count=none", "/stock?count=none", f"/orders?cursor={cursor}"):
         assert not {"total", "total_relation", "total_pages"} & set(await side.get(path))
     assert "page" not in await side.get(f"/orders?cursor={(await side.get('/orders'))['next_cursor']}")
 

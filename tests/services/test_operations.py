@@ -269,6 +269,7 @@ def request_headers(event: Event) -> dict[str, str]:
 
 async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_used(database, world):
     client, _ = world
+    assert (await client.get("/operations/system")).json()["oldest_unpublished_seconds"] is None
     await client.post("/events", content=b"{}", headers=LETTER)
     for order_id, more in (("ord_1", []), ("ord_2", [RunResumed(saga_id="ord_2", by="Ann")])):
         stuck = RunStuck(saga_id=order_id, step="create_shipment", attempt=1, error_code="late", error="why")
@@ -281,6 +282,8 @@ async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_u
     for _ in range(2):
         system = (await client.get("/operations/system")).json()
         assert system["stuck"] == ["ord_1"]
+        assert 0 <= system["oldest_unpublished_seconds"] < 3_600
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(system["at"])) < timedelta(minutes=1)
         waiting = {(row["what"], row["label"]): row["count"] for row in system["waiting"] if row["count"]}
         assert waiting == {
             ("dead_letters_waiting", ""): 1, ("outbox_depth", "fulfillment"): 2,
@@ -417,11 +420,13 @@ async def test_the_system_shows_the_build_of_a_view(database, world):
 
 
 def test_the_share_of_the_events_that_a_build_has_read() -> None:
-    epoch = 1 << 48
-    assert share_of(epoch + 25, epoch + 100) == 0.25
-    assert share_of(epoch + 100, epoch + 100) == 1.0
-    assert share_of(epoch + 100, 2 * epoch + 100) == 0.0
-    assert share_of(0, 0) == 0.0
+    first, second = (epoch << 48 for epoch in (1, 2))
+    gaps = [(first, 0), (first + 5_000, first + 75), (second, first + 5_025)]
+    assert share_of(first + 25, first + 75, gaps) == 25 / 75
+    assert share_of(first + 75, first + 5_025, gaps) == 0.75
+    assert share_of(first + 5_025, second + 100, gaps) == 0.5
+    assert share_of(second + 100, second + 100, gaps) == 1.0
+    assert share_of(0, second + 100, gaps) == share_of(0, 0, []) == 0.0
 
 
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])

@@ -11,6 +11,7 @@ from itertools import count
 import asyncpg
 
 from services.contracts.fulfillment import WantedItem
+from services.contracts.inventory import InventoryCheck
 from services.contracts.shipping import ShipmentCreate
 from services.inventory.domain import Commit, Reserve
 from services.inventory.stock import StockRoom
@@ -159,15 +160,13 @@ async def test_a_commit_that_two_processes_handle_at_once_moves_the_stock_once(d
     logs = [PostgresEventStore(database.dsn("inventory"), "inventory") for _ in range(2)]
     rooms = [StockRoom(CommandHandler("inventory", log, Relay(log.outbox, Published()), MemoryVault())) for log in logs]
 
-    wanted = (WantedItem(product_id="P", quantity=1),)
-    reserve = Reserve(
-        at=EPOCH, saga_id="o", step="s", attempt=1, reservation_id="r", items=wanted, expires_at=EPOCH
-    )  # fmt: skip
-    await rooms[0].reserve("o", reserve, Cause(EPOCH, "x", mark=Mark("check")))
+    request = InventoryCheck(saga_id="o", step="s", items=(WantedItem(product_id="P", quantity=1),))
+    reserve = Reserve(at=EPOCH, order_id="o", request=request, expires_at=EPOCH)
+    await rooms[0].reserve(reserve, Cause(EPOCH, "x", mark=Mark("check")))
     async with owner.transaction():
         await owner.execute("SELECT 1 FROM inventory.stock FOR UPDATE")
         commits = [
-            asyncio.create_task(room.reserve("o", Commit(at=EPOCH, order_id="o"), Cause(EPOCH, "x", mark=Mark("done"))))
+            asyncio.create_task(room.reserve(Commit(at=EPOCH, order_id="o"), Cause(EPOCH, "x", mark=Mark("done"))))
             for room in rooms
         ]
         waiting = (

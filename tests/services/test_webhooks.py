@@ -15,6 +15,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from services.contracts import orders
 from services.contracts.users import ClientExpired, ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
 from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.postgres import PostgresEventStore
+from services.notifications.endpoint_mails import contacts_in
 from services.webhooks import deliveries, dispatcher
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
 from tests.services.shop import placed
@@ -183,6 +185,31 @@ async def test_a_receiver_that_answers_410_is_switched_off(world: Webhooks, rece
     assert (shown["active"], shown["disabled_reason"]) == (False, "the endpoint answered 410")
     await world.confirm("ord_2")
     assert receiver.subjects == ["ord_1"]
+
+
+async def test_the_contact_of_an_endpoint_is_read_where_mails_are_sent_and_is_in_no_event(
+    world: Webhooks, receiver: Receiver
+):
+    made = await world.register(receiver.url, contact=" dev@example.com ")
+    path = f"/webhooks/{made['id']}"
+    store = PostgresEventStore(world.database.dsn("notifications"), "notifications")
+    contact_of = contacts_in(store)
+    try:
+        assert await contact_of(made["id"]) == (await world.get(path))["contact"] == "dev@example.com"
+        await world.client.patch(path, json={"description": "the accounts"})
+        await world.post(f"{path}/secret", {}, status=201)
+        assert await contact_of(made["id"]) == "dev@example.com"
+        await world.client.patch(path, json={"contact": "ops@example.com"})
+        assert await contact_of(made["id"]) == "ops@example.com"
+        await world.client.patch(path, json={"contact": None})
+        assert await contact_of(made["id"]) is (await world.get(path))["contact"] is None
+        refused = await world.client.patch(path, json={"contact": "nobody"})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "contact")
+        await world.client.delete(path)
+        assert await contact_of(made["id"]) is None
+    finally:
+        await store.close()
+    assert not [event for event in world.published.events if "example.com" in event.data.replace(receiver.url, "")]
 
 
 async def test_an_endpoint_that_fails_for_days_is_switched_off_and_can_be_switched_on(

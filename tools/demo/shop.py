@@ -1,4 +1,4 @@
-"""The shop of the demo: its taxes, which the prices include, its shipping costs, its coupon and what it reviews."""
+"""The shop of the demo: taxes, which the prices include, shipping costs, a coupon, and rules of review."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases of the gauntlet, and the judgement of what the reader got."""
+"""The cases of the gauntlet, and the verdict on the events that the reader got."""
 
 from __future__ import annotations
 

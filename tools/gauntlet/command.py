@@ -21,7 +21,9 @@ SECONDS = 2.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("stores", nargs="*", choices=[*ADAPTERS, []], help=f"{', '.join(ADAPTERS)} (default: zerocart)")
+    parser.add_argument(
+        "stores", metavar="STORE", nargs="*", choices=[*ADAPTERS, []], help=f"{', '.join(ADAPTERS)} (default: zerocart)"
+    )
     parser.add_argument("--case", default="", help="run only the cases whose name contains this text")
     parser.add_argument("--quick", action="store_true", help="run only the quick cases")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long writers append (default {SECONDS:g})")

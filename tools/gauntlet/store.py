@@ -13,7 +13,7 @@ __all__ = ["HistoryLostError", "RollBackError", "Store", "Transaction"]
 
 
 class HistoryLostError(Exception):
-    """The store tells a reader that events which it has read are lost, so that it must read from the start."""
+    """Events that the reader has read are lost, so that it must read from the start."""
 
 
 class RollBackError(Exception):

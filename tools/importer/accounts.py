@@ -17,6 +17,7 @@ from tools.importer.edge import Edge, EdgeError, Grant, RefusedError
 from tools.importer.journal import Journal
 from tools.importer.mailbox import Mailbox
 from tools.importer.records import Customer
+from tools.importer.workers import for_each
 from tools.patience import Patience
 
 __all__ = ["Account", "Accounts", "CustomerLogins"]
@@ -62,19 +63,7 @@ class Accounts:
 
     async def enrol(self, customers: Iterable[Customer], done: Callable[[int], None]) -> None:
         """Make the accounts of customers; EdgeError if a mail does not come."""
-        waiting = iter(customers)
-        count = 0
-
-        async def work() -> None:
-            nonlocal count
-            for customer in waiting:
-                await self.admit(customer)
-                count += 1
-                done(count)
-
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(WORKERS_MAX):
-                workers.create_task(work())
+        await for_each(customers, self.admit, WORKERS_MAX, done)
 
     async def admit(self, customer: Customer) -> None:
         """Make one account, unless the journal has it."""

@@ -1,4 +1,4 @@
-"""The amounts of an order beside the prices of its lines: what the file says, and what the order then comes to.
+"""The amounts of an order beside the prices of its lines: those in the file, and the totals that follow from them.
 
 An order that was finished elsewhere keeps them. An order that is placed here gets those of the shop, so that the
 amounts of the file are only checked and reported.

@@ -127,7 +127,7 @@ class _Finished:
 
 
 class BulkImport:
-    """Imports orders under the name `source`; what the journal has is not sent again, unless it changed.
+    """Imports orders under the name `source`; orders that the journal has are sent again only if they changed.
 
     An order that changed since is replaced with `correct`, else the orders service refuses it and the report says so.
     With `correct` the report also names the orders that the journal has and the file has no longer.
@@ -221,7 +221,7 @@ class BulkImport:
             return one
         if known.refusal:
             if self.journal.said(one.step.invoice) != one.digest:
-                return one  # somebody mended it in the file, or in the mapping
+                return one  # it was corrected in the file or in the mapping
             self._say_refused(one, known.refusal)
             return None
         self.outcome.placed_before += 1

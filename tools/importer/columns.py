@@ -1,4 +1,4 @@
-"""What the columns hold that a mapping does not name, if it looks like money: nothing of it is imported."""
+"""Sums of the columns that look like money and that a mapping does not name: they are reported, and not imported."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class UnmappedColumns:
         self._columns: dict[str, _Column] | None = None
 
     def look(self, rows: Sequence[Row], currency: str) -> None:
-        """Add up what the lines of one order hold."""
+        """Add up the values in the lines of one order."""
         if self._columns is None:
             self._columns = {name: _Column() for name in rows[0].values if self._is_unmapped(name)}
         for name, column in self._columns.items():

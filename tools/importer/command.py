@@ -57,7 +57,7 @@ INTERRUPTED = 130
 
 
 class CannotBeginError(Exception):
-    """The options, the run and the system do not fit together; says what to change."""
+    """The options do not fit the run or the system; the message says what to change."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,17 +97,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the summary as JSON")
     add("--correct", action="store_true", help="with --finished: replace imported orders that have changed since")
     add("--undo", metavar="RUN", help="take the run RUN back instead of importing a file")
-    add("--again", action="store_true", help="import orders that another run has imported already a second time")
+    add("--again", action="store_true", help="import orders a second time that another run has imported")
     add("--faults", action="store_true", help="add declined cards, refusing carriers and short products")
     add(
         "--run",
         dest="name",
-        help="the name of this run; the same name goes on with it (default: the file's name)",
+        help="the name of this run; a run of the same name is continued (default: the file's name)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if no order was taken or the run could not end: the same command goes on where it was left."""
+    """Replay; 1 if no order was accepted, or if the run could not end: the same command then continues it."""
     try:
         with redirect_stdout(sys.stderr if options.json else sys.stdout):
             found = _run(options)

@@ -142,8 +142,8 @@ class Parts(Part):
     pattern: re.Pattern[str]
 
 
-class Address(Part):
-    """The shipping address."""
+class PlaceColumns(Part):
+    """The columns of an address."""
 
     line1: Templates
     city: Templates
@@ -154,6 +154,11 @@ class Address(Part):
     """ISO 3166-1 alpha-2 codes by the words of the column; two capital letters stand for themselves."""
     default_country: CountryCode | None = None
     """Used where the column is empty, or there is none."""
+
+
+class Address(PlaceColumns):
+    """The shipping address."""
+
     parts: Parts | None = None
 
     @model_validator(mode="after")
@@ -163,18 +168,13 @@ class Address(Part):
         return self
 
 
-class Billing(Part):
-    """The billing address; an order whose first line does not fill name, line1, city and country has none."""
+class Billing(PlaceColumns):
+    """The billing address; an order whose first line does not fill name, line1, city and country has none.
+
+    The words for countries of the shipping address count here, too.
+    """
 
     name: Templates
-    line1: Templates
-    city: Templates
-    region: Templates = ()
-    postal_code: Templates = ()
-    country: Column | None = None
-    countries: Table[str, CountryCode] = {}
-    """Besides those of the shipping address."""
-    default_country: CountryCode | None = None
 
 
 class OrderFields(Part):

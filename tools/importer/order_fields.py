@@ -1,12 +1,12 @@
-"""The fields of a request that say more about an order: billing address, tags, metadata and the like."""
+"""The optional fields of a request for an order: billing address, tags, metadata and others."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping as Table
 
-from tools.importer.mapping import Billing, Mapping
-from tools.importer.templates import filled
+from tools.importer.mapping import Mapping
+from tools.importer.templates import country_code, filled
 
 __all__ = ["more_of"]
 
@@ -47,15 +47,9 @@ def _billing(mapping: Mapping, known: Table[str, str]) -> dict[str, str]:
     if billing is None:
         return {}
     texts = {key: filled(getattr(billing, key), known) for key in ("name", "line1", "city", "region", "postal_code")}
-    address = {**texts, "country": _country(mapping, billing, known)}
+    word = known.get(billing.country or "", "").strip()
+    codes = {**mapping.address.countries, **billing.countries}
+    address = {**texts, "country": country_code(word, codes, billing.default_country)}
     if not all(address[key] for key in ("name", "line1", "city", "country")):
         return {}
     return {key: text for key, text in address.items() if text}
-
-
-def _country(mapping: Mapping, billing: Billing, known: Table[str, str]) -> str:
-    word = known.get(billing.country or "", "").strip()
-    if not word:
-        return billing.default_country or ""
-    code = {**mapping.address.countries, **billing.countries}.get(word, word)
-    return code if re.fullmatch("[A-Z]{2}", code) else ""

@@ -317,7 +317,7 @@ class Tally:
         self.money[part, name, amount.currency] += amount.money
 
     def hold(self, order: Order, sign: int = 1) -> None:
-        """Add what an order that is imported holds beside its lines, or with -1 take it away again."""
+        """Add the amounts that an imported order holds beside its lines; with -1 subtract them again."""
         sums, refunded = order.sums or Sums(order.goods, order.total, ZERO, ZERO, ZERO), order.charges.refunded
         held = {"discount": sums.discount, "shipping": sums.shipping, "tax": sums.tax, "refunded": refunded}
         for name, money in held.items():

@@ -86,7 +86,7 @@ class ReplayOptions:
 
 
 class Replay:
-    """One run of a source of orders; what the journal has is not repeated. `members` place orders themselves.
+    """One run of a source of orders; steps that the journal has are not repeated. `members` place orders themselves.
 
     An order is cancelled only when it has settled, so that the captured money does not depend on chance. In memory are
     the orders that are being placed or waited for.
@@ -276,7 +276,7 @@ class Replay:
 
 
 def _digest(step: Placement | Cancellation) -> str:
-    """The digest of what is sent for an order; a credit note is identified by its number alone."""
+    """The digest of the request for an order; a credit note is identified by its number alone."""
     if not isinstance(step, Placement):
         return ""
     return sha256(json.dumps(order_body(step, dated=True)).encode()).hexdigest()

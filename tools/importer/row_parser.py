@@ -28,7 +28,7 @@ from tools.importer.records import (
     Remark,
 )
 from tools.importer.rows import Row
-from tools.importer.templates import TEXT_CHARS_MAX, filled, plain
+from tools.importer.templates import TEXT_CHARS_MAX, country_code, filled, plain
 
 __all__ = ["LINES_MAX", "ParsedOrder", "RowParser"]
 
@@ -46,7 +46,6 @@ CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
 ID_DIGITS = 32
 """Of the hash that stands for a customer."""
 NUMBER_CHARS_MAX = 100
-COUNTRY = re.compile(r"[A-Z]{2}")
 EMAIL = TypeAdapter[str](Email)
 FINEST = Decimal(1).scaleb(-PRICE_DECIMALS_MAX)
 GROUPED = {
@@ -263,15 +262,12 @@ class RowParser:
     def _place(self, known: Table[str, str]) -> Place:
         address = self._mapping.address
         country = known[address.country].strip() if address.country else ""
-        code = address.countries.get(country) or (country if COUNTRY.fullmatch(country) else "")
-        if not country:
-            code = code or address.default_country or ""
         return Place(
             filled(address.line1, known)[:TEXT_CHARS_MAX],
             filled(address.city, known)[:TEXT_CHARS_MAX],
             filled(address.region, known)[:TEXT_CHARS_MAX],
             filled(address.postal_code, known)[:POSTAL_CODE_CHARS_MAX],
-            code,
+            country_code(country, address.countries, address.default_country),
         )
 
     def _becomes(self, rows: Sequence[Row]) -> tuple[End | None, Note | None, str]:
@@ -299,7 +295,7 @@ def _whole(number: Decimal | None) -> int | None:
 
 def _decimal(text: str) -> Decimal | None:
     try:
-        return Decimal(text)
+        return None if "_" in text else Decimal(text)  # Python reads 12_50 as 1250
     except InvalidOperation:
         return None
 

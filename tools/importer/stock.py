@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from tools.importer.edge import Edge
 from tools.importer.journal import Journal
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.rows import BadFileError, must_have, read_file
+from tools.importer.workers import for_each
 
 __all__ = ["StockLevel", "levels_of", "seed"]
 
@@ -58,21 +58,13 @@ async def seed(
     A level that the journal has is not set again. It is raised if more is needed now, and lowered only if `lower`.
     """
     journal = journal or Journal()
-    waiting = iter(shelves)
-    count = 0
 
-    async def work() -> None:
-        nonlocal count
-        for shelf in waiting:
-            before = journal.shelf(shelf.product_id)
-            if before is None or before < shelf.on_hand or (lower and before > shelf.on_hand):
-                await _put(edge, shelf, run, journal, before)
-            count += 1
-            done(count)
+    async def put(shelf: StockLevel) -> None:
+        before = journal.shelf(shelf.product_id)
+        if before is None or before < shelf.on_hand or (lower and before > shelf.on_hand):
+            await _put(edge, shelf, run, journal, before)
 
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(SEEDERS):
-            workers.create_task(work())
+    await for_each(shelves, put, SEEDERS, done)
 
 
 async def _put(edge: Edge, shelf: StockLevel, run: str, journal: Journal, before: int | None) -> None:

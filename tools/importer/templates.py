@@ -1,15 +1,17 @@
-"""Texts made of the columns of a row."""
+"""Texts and country codes made of the columns of a row."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from collections.abc import Mapping as Table
 
 from tools.importer.mapping import PLACEHOLDER, Templates, placeholders
 
-__all__ = ["TEXT_CHARS_MAX", "filled", "plain"]
+__all__ = ["TEXT_CHARS_MAX", "country_code", "filled", "plain"]
 
 TEXT_CHARS_MAX = 200
+COUNTRY = re.compile("[A-Z]{2}")
 
 
 def filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
@@ -25,3 +27,9 @@ def filled(templates: Templates, known: Table[str, str], usable: Callable[[str],
 def plain(text: str) -> str:
     """The text on one line, with single blanks, at most TEXT_CHARS_MAX long."""
     return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()
+
+
+def country_code(word: str, codes: Table[str, str], default: str | None) -> str:
+    """The country of a word; without a word the default. Empty if there is none."""
+    code = codes.get(word) or (word if COUNTRY.fullmatch(word) else "")
+    return code or ("" if word else default or "")

@@ -1,12 +1,13 @@
-"""Takes a run back: imported orders are as if they had never been imported, placed ones are cancelled."""
+"""Takes a run back: it takes back the orders that the run imported, and cancels those that it placed."""
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from tools.importer.edge import Edge
 from tools.importer.journal import Journal
+from tools.importer.workers import for_each
 
 __all__ = ["cancel_placed", "take_back_imports"]
 
@@ -28,19 +29,10 @@ async def take_back_imports(edge: Edge, source: str, done: Callable[[int], None]
 
 async def cancel_placed(edge: Edge, run: str, journal: Journal, done: Callable[[int], None]) -> tuple[int, int]:
     """Cancel the orders that a run placed; how many are cancelled, and how many cannot be cancelled any more."""
-    waiting = iter(list(journal.order_ids()))
-    cancelled = refused = 0
+    outcomes = Counter[bool]()
 
-    async def work() -> None:
-        nonlocal cancelled, refused
-        for order_id in waiting:
-            if await edge.cancel(order_id, f"the run {run} is taken back", f"{run}-undo-{order_id}"):
-                cancelled += 1
-            else:
-                refused += 1
-            done(cancelled + refused)
+    async def cancel(order_id: str) -> None:
+        outcomes[await edge.cancel(order_id, f"the run {run} is taken back", f"{run}-undo-{order_id}")] += 1
 
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(CANCELLERS):
-            workers.create_task(work())
-    return cancelled, refused
+    await for_each([*journal.order_ids()], cancel, CANCELLERS, done)
+    return outcomes[True], outcomes[False]

@@ -19,7 +19,7 @@ INSIDE_UID = 1000
 
 
 def main() -> None:
-    """Set the death signal, stop being root if told to, become the command."""
+    """Set the death signal, drop the rights of root if required, and become the command."""
     death_signal, parent, *command = sys.argv[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     if command[0] == "--not-root":

@@ -1,4 +1,4 @@
-"""PingSources in process: an event to a sink whenever its schedule says, and the API by which a schedule is changed."""
+"""PingSources in this process: each sends an event to its sink by a schedule, which can be changed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from services.kit.domain.instants import instant_text
 from tools.knative_local.delivery.identity import Identity, audience_of
+from tools.knative_local.files import write_whole
 from tools.knative_local.manifests import PingSource
 
 __all__ = ["BadScheduleError", "PingClock"]
 
 PING_TIMEOUT_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
-"""Between two attempts to say what may have been missed."""
+"""The pause between two attempts to send an event that may have been missed."""
 LOOK_SECONDS = 15.0
 """How long to wait without looking at the clock: it may be set, and while a laptop sleeps a timer stands still."""
 
@@ -31,11 +33,11 @@ def utc_now() -> datetime:
 
 
 class BadScheduleError(ValueError):
-    """This is no cron line of five fields."""
+    """The text is not a cron schedule of five fields."""
 
 
 class PingClock:
-    """Says every PingSource's event at its time; with `kept`, a file, schedules outlive the process."""
+    """Sends the event of each PingSource by its schedule; schedules in the file `kept` outlive the process."""
 
     def __init__(
         self,
@@ -72,24 +74,22 @@ class PingClock:
         self._restart(name)
 
     def next_times(self) -> dict[str, str]:
-        """When each source speaks next."""
+        """The time of the next event of each source."""
         return {name: self._next(source, source.schedule).isoformat() for name, source in self._sources.items()}
 
     async def catch_up(self) -> None:
-        """Say every event once, to a sink that may still be coming up: its time may have passed unsaid."""
-        await asyncio.gather(*(self._say_until_taken(source) for source in self._sources.values()))
+        """Send every event once, until its sink accepts it: its time may have passed while this process was down."""
+        await asyncio.gather(*(self._send_until_accepted(source) for source in self._sources.values()))
 
     async def stop(self) -> None:
-        """Say nothing more."""
+        """Send no more events."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _keep(self) -> None:
         if self._kept is not None:
-            staging = self._kept.with_suffix(".new")
-            staging.write_text(json.dumps({name: source.schedule for name, source in self._sources.items()}))
-            staging.rename(self._kept)
+            write_whole(self._kept, json.dumps({name: source.schedule for name, source in self._sources.items()}))
 
     def _restart(self, name: str) -> None:
         if name in self._tasks:
@@ -99,21 +99,21 @@ class PingClock:
     async def _run(self, source: PingSource) -> None:
         while True:
             due = self._next(source, source.schedule)
-            while (left := (due - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - nobody tells that it was set
+            while (left := (due - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - no event reports that the clock was set
                 await asyncio.sleep(min(left, self._look_seconds))
-            # in a task of its own: its answer may come after the sink has aimed this very source anew
-            saying = asyncio.create_task(self._say(source))
-            saying.add_done_callback(lambda task: task.exception())
+            # in a task of its own: the sink may change the schedule of this source before it answers
+            sending = asyncio.create_task(self._send(source))
+            sending.add_done_callback(lambda task: task.exception())
             await asyncio.sleep(1.0)  # past the second that was due, so that the next one is another
 
-    async def _say_until_taken(self, source: PingSource) -> None:
+    async def _send_until_accepted(self, source: PingSource) -> None:
         while True:
-            if await self._say(source):
+            if await self._send(source):
                 return
             await asyncio.sleep(CATCH_UP_SECONDS)
 
-    async def _say(self, source: PingSource) -> bool:
-        """Whether the sink took it; a real PingSource drops what it does not take, and the next tick comes."""
+    async def _send(self, source: PingSource) -> bool:
+        """Whether the sink accepted the event; a real PingSource drops an event that its sink does not accept."""
         import httpx
 
         headers = {
@@ -121,7 +121,7 @@ class PingClock:
             "ce-id": str(uuid.uuid4()),
             "ce-type": "dev.knative.sources.ping",
             "ce-source": f"/apis/v1/namespaces/{source.namespace}/pingsources/{source.name}",
-            "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            "ce-time": instant_text(datetime.now(UTC)),
             "content-type": source.content_type,
         }
         if self._identity is not None and source.sink.name is not None:

@@ -1,7 +1,7 @@
 """`python -m tools.knative_local.clock_server`: runs the PingSources of the manifests, for compose.
 
 Reads ZEROCART_MANIFESTS, ZEROCART_SERVICE_URLS (a JSON object: service -> base URL), PORT, and ZEROCART_STATE, the
-folder in which aimed schedules outlive the process. Serves the same API as the cluster to whoever aims them.
+folder in which aimed schedules outlive the process. Serves the same API for changing schedules as the cluster does.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PORT = 8080
 
 
 class Ticking:
-    """A clock that is all there is."""
+    """A system that consists of the clock alone."""
 
     def __init__(self, clock: PingClock) -> None:
         self.clock = clock
 
     def status(self) -> Mapping[str, object]:
-        """When each source speaks next."""
+        """The time of the next event of each source."""
         return {"clock": self.clock.next_times()}
 
 
@@ -46,7 +46,7 @@ async def _run(environ: Mapping[str, str]) -> None:
     base_urls: dict[str, str] = json.loads(environ.get("ZEROCART_SERVICE_URLS", "{}"))
     kept = Path(environ["ZEROCART_STATE"], "schedules.json") if environ.get("ZEROCART_STATE") else None
     clock = PingClock({source.name: source for source in sources}, base_urls, kept)
-    # reached from other containers: who may is for their network to say
+    # the network of the containers decides who can reach it
     await ControlServer(Ticking(clock)).start(int(environ.get("PORT", PORT)), "0.0.0.0")  # noqa: S104
     catching_up = asyncio.create_task(clock.catch_up())
     await stopping.wait()

@@ -65,7 +65,7 @@ class ControlServer:
                 writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
-            pass  # the client is gone, or did not speak HTTP
+            pass  # the client has disconnected, or sent no valid HTTP
         finally:
             writer.close()
 

@@ -132,7 +132,7 @@ class PingSource:
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """All that a folder of manifests says."""
+    """The objects in a folder of manifests."""
 
     services: Sequence[Service]
     brokers: Sequence[Broker]
@@ -164,9 +164,9 @@ def read_manifests(folder: Path) -> Manifests:
             case "sources.knative.dev/v1 PingSource":
                 sources.append(_ping_source(node))
             case "v1 ConfigMap" | "v1 Secret" | "v1 Namespace" | "v1 ServiceAccount":
-                pass  # where the broker is and what the secrets are, the local cluster knows itself
+                pass  # the local cluster has its own broker and secrets
             case "rbac.authorization.k8s.io/v1 Role" | "rbac.authorization.k8s.io/v1 RoleBinding":
-                pass  # there is nobody here who could do more
+                pass  # the local cluster restricts no process
             case "networking.k8s.io/v1 NetworkPolicy":
                 pass  # everything here is on the loopback of one machine
             case "batch/v1 Job" | "sinks.knative.dev/v1alpha1 JobSink":

@@ -19,7 +19,7 @@ CHILD = Path(__file__).with_name("child.py")
 START_SECONDS = 120.0
 """How long a start may show no progress, unless ZEROCART_START_SECONDS says otherwise."""
 TELL_SECONDS = 10.0
-"""How often a start that takes long is told of."""
+"""The time between two messages about a start that takes long."""
 POLL_SECONDS = 0.03
 CPU_SECONDS_MIN = 0.2
 """Processor time that counts as progress: an idle JVM uses less of it between two looks."""

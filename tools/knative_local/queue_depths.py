@@ -38,7 +38,7 @@ LAG = """
 
 
 async def queue_depths(running: Running) -> dict[str, int | list[str] | None]:
-    """Each depth by its name, None if a database does not tell it; `problems` says why.
+    """Each depth by its name; None if a database does not answer, for the reasons in `problems`.
 
     projection_lag is the number of events that the view furthest behind has yet to show; stopped_views has names.
     """

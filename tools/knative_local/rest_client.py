@@ -1,4 +1,4 @@
-"""REST calls of the operator: to the edge, and to the views of the projection, which the edge does not route."""
+"""REST calls of the operator, and the status of the cluster."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Self
+from typing import Any
 
-from tools.knative_local.credentials import operator_of
-from tools.knative_local.state import Running, State
+from tools.knative_local.state import Running
 
 __all__ = ["AwayError", "RefusedError", "RestClient", "cluster_status"]
 
@@ -39,17 +38,6 @@ class RestClient:
         self._url = url
         self._token = token
 
-    @classmethod
-    def edge(cls, state: State, running: Running) -> Self:
-        """The edge of a cluster, as its operator."""
-        return cls(f"{running.edge_url}/v1", operator_of(state, running.edge_url).token())
-
-    @classmethod
-    def projection(cls, state: State, running: Running) -> Self:
-        """The views of a cluster's projection, as its operator."""
-        url: str = cluster_status(running)["services"]["projection"]["url"]
-        return cls(f"{url}/projection/views", operator_of(state, running.edge_url).token())
-
     def call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         """The answer (a body means POST, unless `method` says otherwise); RefusedError with the reason if refused."""
         data = json.dumps(body).encode() if body is not None else None
@@ -64,7 +52,7 @@ class RestClient:
             raise AwayError(f"{self._url} does not answer: {error}") from error
 
     def call_patiently(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The same, tried again while there is no answer: the next process goes on with what the last one did."""
+        """The same, repeated while there is no answer: the next process continues the work of the last one."""
         deadline = time.monotonic() + AWAY_SECONDS_MAX
         while True:
             try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 
-from services.kit.config.settings import Settings, texts
+from services.kit.config.settings import Settings
+from services.kit.config.variables import texts
 from services.kit.domain.errors import ZerocartError
 from services.notifications.settings import NotificationsSettings
 from services.orders.settings import OrdersSettings

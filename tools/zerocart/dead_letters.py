@@ -6,10 +6,8 @@ import argparse
 import json
 from urllib.parse import quote
 
-from tools.knative_local.rest_client import RestClient
-from tools.knative_local.state import State
 from tools.terminal import fit
-from tools.zerocart.cluster import running_cluster
+from tools.zerocart import cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -25,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List, replay or discard; RefusedError if there is no such dead letter."""
-    state = State.from_environment()
-    edge = RestClient.edge(state, running_cluster(state))
+    client = cluster.edge()
     if options.replay:
-        answer = edge.call(f"/dead-letters/{quote(options.replay, safe='')}/replay", {})
+        answer = client.call(f"/dead-letters/{quote(options.replay, safe='')}/replay", {})
     elif options.discard:
-        answer = edge.call(f"/dead-letters/{quote(options.discard, safe='')}/discard", {"reason": options.reason})
+        answer = client.call(f"/dead-letters/{quote(options.discard, safe='')}/discard", {"reason": options.reason})
     else:
-        answer = edge.call("/dead-letters")
+        answer = client.call("/dead-letters")
     if options.json or options.replay or options.discard:
         print(json.dumps(answer, indent=2))
         return 0

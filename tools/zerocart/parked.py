@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from tools.knative_local.rest_client import RestClient
-from tools.knative_local.state import State
 from tools.terminal import bold, fit
-from tools.zerocart.cluster import running_cluster
+from tools.zerocart import cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,14 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List the messages, or replay one; RefusedError if there is no such message."""
-    state = State.from_environment()
-    edge = RestClient.edge(state, running_cluster(state))
+    client = cluster.edge()
     if options.replay:
         service, key = options.replay
-        edge.call("/operations/parked/replay", {"service": service, "key": key})
+        client.call("/operations/parked/replay", {"service": service, "key": key})
         print(json.dumps({"replayed": True}) if options.json else f"{service} handles {key} again")
         return 0
-    answer = edge.call("/operations/parked")
+    answer = client.call("/operations/parked")
     if options.json:
         print(json.dumps(answer, indent=2))
         return 0

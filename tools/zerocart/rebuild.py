@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from tools.knative_local.rest_client import RefusedError, RestClient
-from tools.knative_local.state import State
 from tools.terminal import progress
-from tools.zerocart.cluster import running_cluster
+from tools.zerocart import cluster
 
 __all__ = ["add_arguments", "run", "skip_hint"]
 
@@ -28,11 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Build with progress; 1 if that is refused, an event stops it, or the rows differ."""
-    state = State.from_environment()
-    projection = RestClient.projection(state, running_cluster(state))
+    client = cluster.projection()
     then = "switch" if options.always else "wait" if options.wait else "switch_if_equal"
     try:
-        return _follow(projection, options.view, then, quiet=options.json)
+        return _follow(client, options.view, then, quiet=options.json)
     except RefusedError as error:
         print(json.dumps(error.problem, indent=2) if options.json else error)
         return 1

@@ -7,9 +7,7 @@ import getpass
 import json
 from urllib.parse import quote
 
-from tools.knative_local.rest_client import RestClient
-from tools.knative_local.state import State
-from tools.zerocart.cluster import running_cluster
+from tools.zerocart import cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -22,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Resume; RefusedError if the fulfillment is not stuck."""
-    state = State.from_environment()
-    edge = RestClient.edge(state, running_cluster(state))
-    answer = edge.call(f"/fulfillments/{quote(options.order, safe='')}/resume", {"by": getpass.getuser()})
+    client = cluster.edge()
+    answer = client.call(f"/fulfillments/{quote(options.order, safe='')}/resume", {"by": getpass.getuser()})
     if options.json:
         print(json.dumps(answer, indent=2))
     else:

@@ -8,9 +8,8 @@ import sys
 from typing import Any
 
 from tools.knative_local.rest_client import RefusedError, RestClient
-from tools.knative_local.state import State
 from tools.numbers import whole_number
-from tools.zerocart.cluster import running_cluster
+from tools.zerocart import cluster
 from tools.zerocart.rebuild import skip_hint
 
 __all__ = ["add_arguments", "run"]
@@ -34,10 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show or change versions; 1 if that is refused."""
-    state = State.from_environment()
-    projection = RestClient.projection(state, running_cluster(state))
+    client = cluster.projection()
     try:
-        shown = _answer(projection, options)
+        shown = _answer(client, options)
     except RefusedError as error:
         print(json.dumps(error.problem, indent=2) if options.json else error)
         return 1

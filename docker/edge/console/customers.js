@@ -25,7 +25,7 @@ export async function open(view) {
 
 /** @type {import("./ui.js").Column[]} */
 const COLUMNS = [
-  { name: "Customer", wide: true, cell: (each) => link(`/customers/${each.customer_id}`, each.customer_name ?? each.customer_id) },
+  { name: "Customer", wide: true, cell: (each) => link(`/customers/${encodeURIComponent(each.customer_id)}`, each.customer_name ?? each.customer_id) },
   { name: "Orders", right: true, cell: (each) => number(each.orders) },
   { name: "Sold", right: true, cell: (each) => number(each.sold) },
   { name: "Refunded", right: true, cell: (each) => money(each.refunded) },
@@ -50,20 +50,21 @@ function finder(view) {
 
 /** @param {View} view */
 export async function openOne(view) {
-  const id = view.params.id ?? "";
+  const path = view.params.id ?? "";
+  const id = decodeURIComponent(path);
   const { signal } = view;
   const part = (/** @type {string} */ scope, /** @type {Promise<any>} */ asked) => (may(scope) ? asked.catch((error) => ({ error })) : Promise.resolve(null));
   const account = id.startsWith("usr_") ? part("users:read", find(`/users/${id}`, { signal })) : Promise.resolve(null);
   const figures = part("analytics:read", get("/analytics/orders", { query: { customer_id: id, group_by: "customer" }, signal }));
   const query = new URLSearchParams(view.query);
-  const orders = await get(`/customers/${encodeURIComponent(id)}/orders`, { query, signal });
+  const orders = await get(`/customers/${path}/orders`, { query, signal });
   const [user, report] = await Promise.all([account, figures]);
   const name = user?.name ?? orders.orders[0]?.customer_name ?? id;
   view.title(name);
   view.show(
     heading(name, h("p", { class: "beside" }, user?.status && badge(user.status), h("code", null, id)), ...(user && !user.error ? accountActions(view, user) : [])),
     h("div", { class: "columns" },
-      h("div", null, panel("Orders", orders.orders.length ? [table("Orders of the customer", ORDER_COLUMNS, orders.orders, { key: (order) => order.order_id, compact: true }), pager(view.query, orders, `/customers/${id}`, "order")] : nothing("The customer has no order."))),
+      h("div", null, panel("Orders", orders.orders.length ? [table("Orders of the customer", ORDER_COLUMNS, orders.orders, { key: (order) => order.order_id, compact: true }), pager(view.query, orders, `/customers/${path}`, "order")] : nothing("The customer has no order."))),
       h("div", null, profile(user), totals(report))));
 }
 

@@ -5,6 +5,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLERS = Symbol("handlers");
+/** The value and the state that the page gave to a field: what a person typed since then stays. */
+const GIVEN = Symbol("given");
 
 /**
  * An HTML element. `on` holds event handlers, `key` tells siblings apart; `value` and `checked` are set as properties.
@@ -28,6 +30,7 @@ function filled(node, props, children) {
   append(node, children);
   if (value !== undefined) /** @type {any} */ (node).value = value ?? "";
   if (checked !== undefined) /** @type {any} */ (node).checked = checked;
+  if (FIELDS.has(node.nodeName)) /** @type {any} */ (node)[GIVEN] = [/** @type {any} */ (node).value, /** @type {any} */ (node).checked];
   handle(node, on ?? {});
   return node;
 }
@@ -115,10 +118,14 @@ function morphAttributes(old, fresh) {
   }
 }
 
+const FIELDS = new Set(["INPUT", "SELECT", "TEXTAREA"]);
+
 /** @param {any} old @param {any} fresh */
 function morphValue(old, fresh) {
-  const field = ["INPUT", "SELECT", "TEXTAREA"].includes(old.nodeName);
-  if (!field || old === document.activeElement) return; // never change what a person is typing
-  if (old.value !== fresh.value) old.value = fresh.value;
-  if (old.checked !== fresh.checked) old.checked = fresh.checked;
+  if (!FIELDS.has(old.nodeName)) return;
+  const [value, checked] = old[GIVEN] ?? [];
+  if ((fresh.value === value && fresh.checked === checked) || old === document.activeElement) return;
+  old.value = fresh.value;
+  old.checked = fresh.checked;
+  old[GIVEN] = fresh[GIVEN];
 }

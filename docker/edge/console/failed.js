@@ -3,7 +3,7 @@ import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { counted, time, words } from "./format.js";
 import { shortType, subject } from "./events.js";
-import { action, ask, badge, facts, failure, heading, link, nothing, notify, panel, reasonField, table } from "./ui.js";
+import { action, ask, badge, carriedOut, facts, failure, heading, link, nothing, panel, reasonField, table } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -90,17 +90,6 @@ function parkedMessages(view, parked) {
     { name: "Actions", right: true, cell: (message) => action("Replay", () => replayParked(view, message), { scope: "operations:write", about: shortType(message.type) }) },
   ];
   return table("Parked messages", columns, parked, { key: (message) => `${message.service} ${message.key}` });
-}
-
-/** Do it at once, and say how it went. @param {View} view @param {Promise<unknown>} doing @param {string} said */
-async function carriedOut(view, doing, said) {
-  try {
-    await doing;
-    notify(said);
-  } catch (error) {
-    notify(error instanceof Error ? error.message : String(error));
-  }
-  view.again();
 }
 
 /** @param {View} view @param {any} letter */

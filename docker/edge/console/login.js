@@ -2,7 +2,7 @@
 import { LoggedOut } from "./api.js";
 import { h, mount } from "./dom.js";
 import { logIn, logOut, session } from "./session.js";
-import { dialog, failure, field, valuesOf } from "./ui.js";
+import { dialog, failure, field, lookAgain, valuesOf } from "./ui.js";
 
 /** Show the form of index.html, which the browser paints before any module is there. @param {() => unknown} done */
 export function showLogin(done) {
@@ -49,6 +49,7 @@ export function loginDialog() {
 }
 
 async function ask() {
+  const before = session()?.who;
   const done = await dialog({
     title: "Log in again",
     text: "Your log-in has expired. What you see stays as it is.",
@@ -59,5 +60,8 @@ async function ask() {
     done: "Log in",
     submit: ({ name = "", secret = "" }) => logIn(name, secret),
   });
-  if (!done) throw new LoggedOut();
+  if (!done) throw new LoggedOut("You are not logged in any more. Log in, then try again.");
+  if (session()?.who === before) return;
+  lookAgain(); // what was begun by one person must not be sent by another
+  throw new LoggedOut("Somebody else has logged in, so nothing was sent.");
 }

@@ -8,7 +8,7 @@ import { failure, slowPage, waiting } from "./ui.js";
 import { nextTheme, themeName } from "./theming.js";
 
 /** @typedef {import("./pages.js").Page} Page */
-/** @typedef {{params: Record<string, string>, query: URLSearchParams, signal: AbortSignal, show: (...nodes: import("./dom.js").Child[]) => void, title: (text: string) => void, go: (path: string, replace?: boolean) => void, again: () => void}} View */
+/** `params` are parts of the address as they stand in it, so that they can stand in the path of a request too. @typedef {{params: Record<string, string>, query: URLSearchParams, signal: AbortSignal, show: (...nodes: import("./dom.js").Child[]) => void, title: (text: string) => void, go: (path: string, replace?: boolean) => void, again: () => void}} View */
 
 const LOADING_SHOWN_AFTER_MS = 250;
 const QUIET_MS = 300;
@@ -16,16 +16,25 @@ let leave = new AbortController();
 let shown = "";
 
 function path() {
-  return decodeURI(location.pathname).replace(/^\/console/, "").replace(/\/$/, "") || "/";
+  return location.pathname.replace(/^\/console/, "").replace(/\/$/, "") || "/";
 }
 
 /** @returns {[Page, Record<string, string>] | null} */
 function found() {
   for (const page of pages) {
     const match = new RegExp(`^${page.path.replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}$`).exec(path());
-    if (match) return [page, { ...match.groups }];
+    if (match && Object.values(match.groups ?? {}).every(isText)) return [page, { ...match.groups }];
   }
   return null;
+}
+
+/** Whether a part of an address is text in which no server finds a step to another path. @param {string} part */
+function isText(part) {
+  try {
+    return !/(^|[/\\])\.*([/\\]|$)/.test(decodeURIComponent(part));
+  } catch {
+    return false;
+  }
 }
 
 /** @param {string} to @param {boolean} [replace] */
@@ -38,6 +47,7 @@ function go(to, replace = false) {
 async function open(options = {}) {
   leave.abort();
   leave = new AbortController();
+  for (const box of document.querySelectorAll("dialog")) box.close(); // a form belongs to its page
   if (!session()) return askToLogIn();
   const [page, params] = found() ?? [null, {}];
   const place = page ? path() : "nowhere";
@@ -61,6 +71,7 @@ async function openPage(page, params, main, fresh, options) {
   let arrived = !fresh;
   const show = (/** @type {import("./dom.js").Child[]} */ ...nodes) => {
     if (signal.aborted) return;
+    if (!arrived) main.replaceChildren(); // nothing that a person typed belongs to another page
     mount(main, ...nodes);
     main.removeAttribute("aria-busy");
     if (!arrived) arrive(main, options);
@@ -79,8 +90,8 @@ async function openPage(page, params, main, fresh, options) {
     await (await loaded(page))(view);
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof LoggedOut) startAnew();
-    else show(h("h1", { tabindex: "-1" }, page.title), failure(error, error instanceof NotLoaded ? () => location.reload() : view.again));
+    if (!(error instanceof LoggedOut)) show(h("h1", { tabindex: "-1" }, page.title), failure(error, error instanceof NotLoaded ? () => location.reload() : view.again));
+    else if (!document.querySelector("dialog[open]")) startAnew(); // a form that is open would be lost
   } finally {
     main.removeAttribute("aria-busy");
   }

@@ -1,5 +1,5 @@
 /** One order: its lines, money, goods, parcels, mails and run, its actions, and its past. */
-import { find, get, pause } from "./api.js";
+import { LoggedOut, find, get, pause } from "./api.js";
 import { h } from "./dom.js";
 import { shortType } from "./events.js";
 import { country, isZero, money, number, time, words } from "./format.js";
@@ -8,13 +8,15 @@ import { ledger } from "./order_money.js";
 import { past } from "./order_past.js";
 import { swimlane } from "./swimlane.js";
 import { may, session } from "./session.js";
-import { action, badge, facts, heading, link, note, nothing, panel, table, unread, unreadPanel } from "./ui.js";
+import { action, badge, facts, failure, heading, link, note, nothing, panel, table, unread, unreadPanel } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 /** @typedef {{order: any, now: any, run: any, payment: any, shipment: any, mails: any, failed: string[], who: string | undefined}} Parts */
 
 const LOOK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_TIMES = 90;
+/** Failed messages are read with every tenth look: they wake another service. */
+const FAILED_EVERY = 10;
 const MOVING = new Set(["pending", "processing", "cancelling"]);
 
 const EDITS = /^zerocart\.orders\.order\.(edit_requested|edit_refused|edited)\./;
@@ -24,12 +26,18 @@ export async function open(view) {
   const id = view.params.id ?? "";
   let parts = /** @type {Parts | null} */ (null);
   for (let times = 0; times < LOOK_AGAIN_TIMES; times++) {
-    parts = await read(id, view, times === 0);
+    try {
+      parts = await read(id, view, times);
+    } catch (error) {
+      if (!parts || view.signal.aborted || error instanceof LoggedOut) throw error;
+      return view.show(failure(error, view.again), page(view, parts)); // what is known stays
+    }
     view.title(`Order ${parts.order.number ?? id}`);
     view.show(page(view, parts));
     if (view.query.has("at") || !moving(parts)) return;
     await pause(LOOK_AGAIN_MS, view.signal);
   }
+  if (parts) view.show(note("warn", h("p", null, "The order still moves, but this page does not follow it any more."), h("button", { type: "button", on: { click: view.again } }, "Look again")), page(view, parts));
 }
 
 /** Whether something is still done for the order, so that the page looks again; what waits for staff is not. @param {Parts} parts */
@@ -41,8 +49,8 @@ function moving({ now, run, payment }) {
   return MOVING.has(now.status) || editing || ["started", "compensating"].includes(run?.status) || refunding;
 }
 
-/** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {boolean} first @returns {Promise<Parts>} */
-async function read(id, view, first) {
+/** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {number} times how often it was read before @returns {Promise<Parts>} */
+async function read(id, view, times) {
   const at = view.query.get("at");
   const { signal } = view;
   const part = (/** @type {string} */ scope, /** @type {string} */ path, /** @type {any} */ query = {}) =>
@@ -51,11 +59,11 @@ async function read(id, view, first) {
   const [now, then] = await Promise.all([get(`/orders/${id}`, { signal }), order]);
   const both = { now, order: then ?? now, who: session()?.who };
   const before = kept?.now.order_id === id && kept.who === session()?.who ? kept : { run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING, failed: [] };
-  if (first) view.show(page(view, { ...before, ...both }));
+  if (times === 0) view.show(page(view, { ...before, ...both }));
   const [run, payment, shipment, mails, failed] = await Promise.all([
     part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
     part("shipments:read", `/shipments/${id}`), part("orders:admin", "/notifications", { order_id: id }),
-    first && (MOVING.has(now.status) || now.stuck_since) ? failedMessages(id, signal) : before.failed,
+    !MOVING.has(now.status) && !now.stuck_since ? [] : times % FAILED_EVERY === 0 ? failedMessages(id, signal) : before.failed,
   ]);
   return (kept = { ...both, run, payment, shipment, mails, failed });
 }
@@ -158,7 +166,7 @@ function sentence(text) {
 
 /** @param {any} order */
 function people(order) {
-  const customer = order.customer_id ? link(`/customers/${order.customer_id}`, order.customer_name ?? order.customer_id) : order.customer_name;
+  const customer = order.customer_id ? link(`/customers/${encodeURIComponent(order.customer_id)}`, order.customer_name ?? order.customer_id) : order.customer_name;
   return panel("Customer", facts(
     ["Name", customer ?? "–"], ["E-mail", order.email], ["Account", order.customer_id ? null : "Guest"],
     ["Ship to", address(order.shipping_address)], ["Bill to", order.billing_address ? address(order.billing_address) : null],

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { isZero, money } from "./format.js";
 import { edit } from "./order_edit.js";
 import { refund } from "./refund.js";
-import { action, ask, field, notify, panel, reasonField, select } from "./ui.js";
+import { action, ask, field, panel, reasonField, select, told } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -39,12 +39,8 @@ export function documents(order) {
 }
 
 /** @param {string} path @param {string} name */
-async function save(path, name) {
-  try {
-    await download(path, name);
-  } catch (error) {
-    notify(error instanceof Error ? error.message : String(error));
-  }
+function save(path, name) {
+  return told(download(path, name));
 }
 
 /** @param {any} order @param {any} run */

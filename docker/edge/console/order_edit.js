@@ -13,6 +13,7 @@ const QUANTITY_MAX = "1000000";
 /** @param {View} view @param {any} order */
 export async function edit(view, order) {
   let values = /** @type {Values} */ ({});
+  let outdated = false;
   for (;;) {
     let body = /** @type {any} */ (null);
     let preview = /** @type {any} */ (null);
@@ -22,12 +23,20 @@ export async function edit(view, order) {
       submit: async (given) => {
         values = given;
         body = bodyOf(order, given);
+        outdated = !(await hasLinesOf(order));
+        if (outdated) throw new Error("Somebody has changed the lines of this order meanwhile. Go back, look at them, and edit them again.");
         preview = await send("POST", `/orders/${order.order_id}/edits/preview`, body);
       },
     });
-    if (!chosen) return;
+    if (!chosen) return outdated ? view.again() : undefined;
     if (await confirmed(view, order, body, preview)) return;
   }
+}
+
+/** Whether the lines are still those that the form shows: their numbers change with an edit. @param {any} order */
+async function hasLinesOf(order) {
+  const told = (/** @type {any} */ { items }) => JSON.stringify(items.map((/** @type {any} */ line) => [line.line, line.product_id, line.quantity]));
+  return told(await get(`/orders/${order.order_id}`)) === told(order);
 }
 
 /** @param {View} view @param {any} order @param {any} body @param {any} preview */

@@ -30,7 +30,7 @@ export async function open(view) {
     shown(list(view, found));
   } catch (error) {
     view.signal.throwIfAborted();
-    shown(failure(error, view.again));
+    shown([failure(error, view.again), view.query.size > 0 && h("p", null, link("", "Show all orders"))]);
   }
 }
 
@@ -111,7 +111,7 @@ function filters(view, facets) {
     h("details", { open: set.length > 0, key: "more" },
       h("summary", null, set.length ? `Filters (${set.length})` : "Filters"),
       h("div", { class: "grid" },
-        field("Placed from", h("input", { name: "from", type: "date", value: value("from").slice(0, 10) })),
+        field("Placed from", h("input", { name: "from", type: "date", value: value("from").slice(0, 10) }), "A day in the time zone of the shop."),
         field("Placed before", h("input", { name: "to", type: "date", value: value("to").slice(0, 10) })),
         field("Total at least", h("input", { name: "total_min", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_min") })),
         field("Total at most", h("input", { name: "total_max", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_max") })),

@@ -18,7 +18,7 @@ export async function open(view) {
     shown(found.products.length ? [table("Products", COLUMNS, found.products, { key: (product) => product.sku }), pager(view.query, found, "/products", "product")] : nothing("No product matches."));
   } catch (error) {
     view.signal.throwIfAborted();
-    shown(failure(error, view.again));
+    shown([failure(error, view.again), view.query.size > 0 && h("p", null, link("/products", "Show all products"))]);
   }
 }
 
@@ -62,8 +62,8 @@ function filters(view) {
 
 /** @param {View} view */
 export async function openOne(view) {
-  const sku = view.params.sku ?? "";
-  const path = encodeURIComponent(sku);
+  const path = view.params.sku ?? "";
+  const sku = decodeURIComponent(path);
   const { signal } = view;
   const part = (/** @type {string} */ scope, /** @type {string} */ where) => (may(scope) ? find(where, { signal }).catch((error) => ({ error })) : null);
   const [product, stock, past] = await Promise.all([find(`/products/${path}`, { signal }), part("stock:read", `/stock/${path}`), part("catalogue:write", `/price-changes/${path}`)]);

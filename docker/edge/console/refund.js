@@ -2,21 +2,16 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { isZero, money } from "./format.js";
-import { ask, failure, field, notify, reasonField } from "./ui.js";
+import { ask, field, reasonField, told } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 /** @typedef {{amount: string, currency: string}} Money */
 
 /** @param {View} view @param {string} id */
 export async function refund(view, id) {
-  /** @type {any} */
-  let left;
-  try {
-    left = await get(`/payments/${id}/refundable`, { signal: view.signal });
-  } catch (error) {
-    view.signal.throwIfAborted();
-    return notify(failure(error).textContent ?? "");
-  }
+  let left = /** @type {any} */ (null);
+  await told(get(`/payments/${id}/refundable`, { signal: view.signal }).then((found) => (left = found)));
+  if (!left) return;
   const lines = (left.lines ?? []).filter((/** @type {any} */ line) => line.refundable_quantity > 0);
   await ask(view, {
     title: "Refund", text: `At most ${money(left.refundable)} can go back to the customer. A refund cannot be taken back.`,

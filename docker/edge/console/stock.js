@@ -17,7 +17,7 @@ export async function open(view) {
     shown(found.stock.length ? [table("Stock levels", columns(view), found.stock, { key: (level) => level.product_id }), pager(view.query, found, "/stock", "product")] : nothing("No stock level matches."));
   } catch (error) {
     view.signal.throwIfAborted();
-    shown(failure(error, view.again));
+    shown([failure(error, view.again), view.query.size > 0 && h("p", null, link("/stock", "Show all stock levels"))]);
   }
 }
 

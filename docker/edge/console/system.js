@@ -17,6 +17,8 @@ const WAITING = {
   saga_runs: ["Open runs", ""],
 };
 
+/** A relay publishes an event within a second. */
+const UNPUBLISHED_SECONDS = 10;
 const LOOK_AGAIN_MS = 2_000;
 /** The longest time for which a page follows a build, ten minutes. */
 const LOOK_AGAIN_TIMES = 300;
@@ -34,8 +36,9 @@ export async function open(view) {
 /** @param {View} view @param {any} system */
 function show(view, system) {
   view.show(
-    heading("System", h("p", { class: "muted" }, "Looking at this page wakes only operations."), h("button", { type: "button", on: { click: view.again } }, "Look again")),
+    heading("System", h("p", { class: "muted" }, "As of ", time(system.at, { exact: true }), ". Looking at this page wakes only operations."), h("button", { type: "button", on: { click: view.again } }, "Look again")),
     system.stuck.length > 0 && note("bad", h("p", null, h("strong", null, `Fulfillment is stuck for ${counted(system.stuck.length, "order")}: `), system.stuck.map((/** @type {string} */ id, /** @type {number} */ index) => [index ? ", " : "", link(`/orders/${id}`, id)]))),
+    system.oldest_unpublished_seconds > UNPUBLISHED_SECONDS && note("bad", h("p", null, h("strong", null, `Events have waited for ${span(system.oldest_unpublished_seconds)} to be published: `), "Kafka does not take them. Orders are accepted meanwhile. Services publish the events as soon as Kafka takes them, or when they start again, at the latest an hour later.")),
     tiles(system),
     panel("Services", services(system)),
     h("div", { class: "columns even" },
@@ -48,18 +51,19 @@ function show(view, system) {
 function tiles(system) {
   const awake = system.services.filter((/** @type {any} */ each) => each.awake).length;
   const count = (/** @type {string} */ what) => system.waiting.filter((/** @type {any} */ row) => row.what === what).reduce((/** @type {number} */ all, /** @type {any} */ row) => all + row.count, 0);
+  const [letters, parked] = [count("dead_letters_waiting"), count("messages_waiting_parked")];
   /** @type {[string, string, string][]} */
   const shown = [
     ["Stuck runs", number(system.stuck.length), `${number(count("saga_runs"))} open`],
-    ["Dead letters", number(count("dead_letters_waiting")), `${number(count("messages_waiting_parked"))} parked messages`],
+    ["Failed messages", number(letters + parked), `${counted(letters, "dead letter")}, ${number(parked)} parked`],
     ["To be published", number(count("outbox_depth")), "events in the outbox"],
     ["Awake", number(awake), `of ${counted(system.services.length, "service")}`],
     ["Behind", number(Math.max(0, ...system.views.map((/** @type {any} */ view) => view.events_behind))), "events that a view has not read"],
   ];
-  return h("dl", { class: "tiles", key: "tiles" }, shown.map(([name, value, more]) => h("div", null, h("dt", null, name), h("dd", null, TILE_LINKS[name] ? link(TILE_LINKS[name], value) : value, h("small", null, more)))));
+  return h("dl", { class: "tiles", key: "tiles" }, shown.map(([name, value, more]) => h("div", null, h("dt", null, name), h("dd", null, TILE_LINKS[name] && value !== number(0) ? link(TILE_LINKS[name], value) : value, h("small", null, more)))));
 }
 
-const TILE_LINKS = /** @type {Record<string, string>} */ ({ "Dead letters": "/failed" });
+const TILE_LINKS = /** @type {Record<string, string>} */ ({ "Stuck runs": "?stuck=true", "Failed messages": "/failed" });
 
 /** @param {any[]} rows */
 function waiting(rows) {
@@ -97,7 +101,7 @@ function services({ services: found, cold_starts: starts, days }) {
 /** What an awake service handled last: so long after it, the platform lets the service sleep. @param {any} row */
 function handled(row) {
   if (!row.awake) return row.awake === null ? "not known" : "–";
-  if (!row.handled) return ["No request yet", h("small", null, "another service starts it ahead of one")];
+  if (!row.handled) return ["No request yet", h("small", null, "another service started it early, for a request that will come")];
   const isRequest = row.handled.includes(" ");
   return [isRequest ? "Request " : "Event ", h("code", null, isRequest ? row.handled : shortType(row.handled)), h("small", null, time(row.handled_at, { exact: true }))];
 }

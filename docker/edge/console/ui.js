@@ -83,13 +83,14 @@ export function failure(error, retry) {
   const text = error instanceof Error ? error.message : String(error);
   return h("div", { class: "failure", role: "alert" },
     h("p", null, explained(problem, text)),
-    problem?.errors.length ? h("ul", null, problem.errors.map((each) => h("li", null, h("code", null, each.field), ` ${each.detail}`))) : null,
-    retry && h("button", { type: "button", on: { click: retry } }, "Try again"));
+    problem?.errors.length ? h("ul", null, problem.errors.map((each) => h("li", null, h("code", null, each.field.replace(/^(query|body|path)\./, "")), ` ${each.detail}`))) : null,
+    retry && problem?.status !== 422 && h("button", { type: "button", on: { click: retry } }, "Try again"));
 }
 
 /** @param {Problem | null} problem @param {string} text */
 function explained(problem, text) {
-  const sentence = text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  const told = text.replace(": `errors` names them", ""); // the list below names them
+  const sentence = told.charAt(0).toUpperCase() + told.slice(1) + (/[.!?]$/.test(told) ? "" : ".");
   return problem?.status === 503 ? `${sentence} Try again in a moment.` : sentence;
 }
 
@@ -100,7 +101,13 @@ function explained(problem, text) {
 export function action(text, act, options = {}) {
   const reason = options.disabled || (may(options.scope) ? null : `Your log-in has no permission for this (${options.scope}).`);
   const name = `${options.danger ? "danger" : ""} ${options.primary ? "primary" : ""}`.trim() || null;
-  const run = () => reason === null && act();
+  /** @param {MouseEvent} event */
+  const run = async (event) => {
+    const button = /** @type {HTMLElement} */ (event.currentTarget);
+    if (reason !== null || button.ariaBusy) return;
+    button.ariaBusy = "true";
+    await Promise.resolve(act()).finally(() => (button.ariaBusy = null));
+  };
   return h("button", { type: "button", class: name, "aria-disabled": reason ? "true" : null, title: reason, on: { click: run } },
     text, options.about && h("span", { class: "unseen" }, ` ${options.about}`), reason && h("span", { class: "unseen" }, `: ${reason}`));
 }
@@ -147,6 +154,7 @@ export function select(props, choices) {
 export function dialog(about) {
   return new Promise((resolve) => {
     let done = false;
+    const title = `dialog-${document.querySelectorAll("dialog").length}`; // a log-in may open over a form
     const errors = h("div", { "aria-live": "assertive" });
     const button = /** @type {HTMLButtonElement} */ (h("button", { class: about.danger ? "danger" : "primary" }, about.done));
     const cancel = h("button", { type: "button", on: { click: () => box.close() } }, "Back");
@@ -168,9 +176,9 @@ export function dialog(about) {
         button.removeAttribute("aria-disabled");
       }
     };
-    const box = /** @type {HTMLDialogElement} */ (h("dialog", { class: about.wide ? "wide" : null, "aria-labelledby": "dialog-title" },
+    const box = /** @type {HTMLDialogElement} */ (h("dialog", { class: about.wide ? "wide" : null, "aria-labelledby": title },
       h("form", { on: { submit } },
-        h("h2", { id: "dialog-title" }, about.title), about.text && h("p", null, about.text), about.fields, errors,
+        h("h2", { id: title }, about.title), about.text && h("p", null, about.text), about.fields, errors,
         h("div", { class: "buttons" }, !about.only && cancel, button))));
     const opener = /** @type {HTMLElement | null} */ (document.activeElement);
     box.onclose = () => {
@@ -195,9 +203,39 @@ const SLOW_MS = 1_500;
  * @param {{again: () => void}} view @param {Parameters<typeof dialog>[0]} about @param {string} said @param {() => void} [then] instead of showing the page anew
  */
 export async function ask(view, about, said, then = view.again) {
-  if (!(await dialog(about))) return;
-  notify(said);
-  then();
+  let refused = false;
+  const submit = async (/** @type {Record<string, string>} */ values) => {
+    try {
+      await about.submit(values);
+    } catch (error) {
+      refused ||= error instanceof Problem;
+      throw error;
+    }
+  };
+  if (await dialog({ ...about, submit })) {
+    notify(said);
+    then();
+  } else if (refused) view.again(); // perhaps somebody else did it meanwhile
+}
+
+/**
+ * Do it without asking, say how it went, and show the page anew.
+ * @param {{again: () => void}} view @param {Promise<unknown>} doing @param {string} said
+ */
+export async function carriedOut(view, doing, said) {
+  if (await told(doing, said)) view.again();
+}
+
+/** Wait for it and say so, or why not; whether the page may show something new. @param {Promise<unknown>} doing @param {string} [said] */
+export async function told(doing, said) {
+  try {
+    await doing;
+    if (said) notify(said);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") return false;
+    complain(error);
+  }
+  return true;
 }
 
 /**
@@ -224,11 +262,16 @@ export function valuesOf(form) {
 
 /** Say something for a moment, also to screen readers. @param {string} text */
 export function notify(text) {
-  const place = document.getElementById("notices");
-  if (!place) return;
   const notice = h("p", { class: "notice" }, text);
-  place.append(notice);
+  document.getElementById("notices")?.append(notice);
   setTimeout(() => notice.remove(), NOTICE_MS);
+}
+
+/** Say what went wrong, until the person has read it. @param {unknown} error */
+function complain(error) {
+  const close = h("button", { type: "button", on: { click: () => notice.remove() } }, "Close");
+  const notice = h("div", { class: "notice" }, failure(error), close);
+  document.getElementById("notices")?.append(notice);
 }
 
 const NOTICE_MS = 6_000;

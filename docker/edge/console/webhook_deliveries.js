@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { counted, number, span, time, words } from "./format.js";
-import { action, ask, badge, facts, field, heading, link, nothing, notify, panel, select, table } from "./ui.js";
+import { action, ask, badge, carriedOut, facts, field, heading, link, nothing, notify, panel, select, table } from "./ui.js";
 import { shortType, subject } from "./events.js";
 
 /** @typedef {import("./main.js").View} View */
@@ -47,14 +47,8 @@ function answer(delivery) {
 }
 
 /** @param {View} view @param {any} endpoint @param {any} delivery */
-async function redeliver(view, endpoint, delivery) {
-  try {
-    await send("POST", `/webhooks/${endpoint.id}/deliveries/${delivery.id}/redeliver`, {});
-    notify("The message is sent again.");
-  } catch (error) {
-    notify(error instanceof Error ? error.message : String(error));
-  }
-  view.again();
+function redeliver(view, endpoint, delivery) {
+  return carriedOut(view, send("POST", `/webhooks/${endpoint.id}/deliveries/${delivery.id}/redeliver`, {}), "The message is sent again.");
 }
 
 /** @param {View} view @param {any} endpoint */

@@ -3,7 +3,7 @@ import { get, pause, send } from "./api.js";
 import { h } from "./dom.js";
 import { counted, number, time, words } from "./format.js";
 import { session } from "./session.js";
-import { action, ask, badge, facts, field, heading, link, note, nothing, notify, panel, showOnce, table } from "./ui.js";
+import { action, ask, badge, carriedOut, facts, field, heading, link, note, nothing, panel, showOnce, table } from "./ui.js";
 import { deliveries } from "./webhook_deliveries.js";
 
 /** @typedef {import("./main.js").View} View */
@@ -65,9 +65,9 @@ function page(view, endpoint, log) {
         : action("Switch on …", () => switchTo(view, endpoint, ON), { scope: "webhooks:write", primary: true }),
       action("Remove …", () => remove(view, endpoint), { scope: "webhooks:write", danger: true })),
     trouble(endpoint),
-    panel("Endpoint", facts(["Id", h("code", null, endpoint.id)], ["Events", endpoint.types.map((/** @type {string} */ type) => h("code", { class: "row" }, type))], ["Registered by", endpoint.owner],
+    panel("Endpoint", facts(["Id", h("code", null, endpoint.id)], ["Contact", endpoint.contact], ["Events", endpoint.types.map((/** @type {string} */ type) => h("code", { class: "row" }, type))], ["Registered by", endpoint.owner],
       ["Waiting", endpoint.pending ? counted(endpoint.pending, "message") : "nothing"], ["Registered", time(endpoint.created_at)],
-      ["Secret before", endpoint.previous_secret_until && h("span", null, "valid until ", time(endpoint.previous_secret_until))])),
+      ["Previous secret", endpoint.previous_secret_until && h("span", null, "valid until ", time(endpoint.previous_secret_until))])),
     deliveries({ ...view, again: () => followed(view) }, endpoint, log));
 }
 
@@ -85,14 +85,8 @@ function followed(view) {
 }
 
 /** @param {View} view @param {any} endpoint */
-async function test(view, endpoint) {
-  try {
-    await send("POST", `/webhooks/${endpoint.id}/test`, {});
-    notify("The test event is on its way.");
-  } catch (error) {
-    notify(error instanceof Error ? error.message : String(error));
-  }
-  followed(view);
+function test(view, endpoint) {
+  return carriedOut({ again: () => followed(view) }, send("POST", `/webhooks/${endpoint.id}/test`, {}), "The test event is on its way.");
 }
 
 /** @param {any} [endpoint] */
@@ -103,6 +97,7 @@ function fields(endpoint) {
   return [
     field("URL", h("input", { name: "url", type: "url", required: true, maxlength: "2000", placeholder: "https://shop.example.com/zerocart", value: endpoint?.url ?? "", autocomplete: "off" })),
     field("Description", h("input", { name: "description", maxlength: "500", value: endpoint?.description ?? "", autocomplete: "off" })),
+    field("Contact", h("input", { name: "contact", type: "email", maxlength: "254", value: endpoint?.contact ?? "", autocomplete: "off" }), "This address gets a mail when zerocart switches the endpoint off. May stay empty."),
     h("fieldset", null, h("legend", null, "Events"),
       h("div", { class: "checks" }, groups.map(({ group, type }) => h("label", { class: "check" }, h("input", { type: "checkbox", name: `type-${group}`, value: type, checked: chosen.has(type) }), words(group)))),
       field("Other types", h("input", { name: "others", value: others.join(" "), placeholder: "zerocart.payments.refund.*", autocomplete: "off" }), "Separated by spaces; * at the end selects all that begin so.")),
@@ -110,10 +105,10 @@ function fields(endpoint) {
 }
 
 /** @param {Record<string, string>} values */
-function bodyOf({ url, description, others = "", ...boxes }) {
+function bodyOf({ url, description, contact, others = "", ...boxes }) {
   const types = [...Object.values(boxes), ...others.split(/[\s,]+/).filter(Boolean)];
   if (!types.length) throw new Error("Choose at least one kind of event.");
-  return { url, description: description || null, types };
+  return { url, description: description || null, contact: contact || null, types };
 }
 
 /** @param {View} view */
@@ -138,8 +133,8 @@ function change(view, endpoint) {
 async function rotate(view, endpoint) {
   let made = /** @type {any} */ (null);
   await ask(view, {
-    title: "Make a new secret?", text: "Until the secret before ends, messages are signed with both.", done: "Make a new secret",
-    fields: field("Hours until the secret before ends", h("input", { name: "hours", type: "number", min: "0", max: "168", required: true, value: "24" }), "0 if somebody else may know it."),
+    title: "Make a new secret?", text: "Until the previous secret ends, messages are signed with both secrets.", done: "Make a new secret",
+    fields: field("Hours until the previous secret ends", h("input", { name: "hours", type: "number", min: "0", max: "168", required: true, value: "24" }), "0 if somebody else may know it."),
     submit: async ({ hours }) => { made = await send("POST", `/webhooks/${endpoint.id}/secret`, { overlap_hours: Number(hours) }); },
   }, "The secret is made.", () => void showOnce(view, "The new secret of the endpoint", [["Secret", made.secret]]));
 }

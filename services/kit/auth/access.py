@@ -29,15 +29,24 @@ _BEARER = HTTPBearer(bearerFormat="JWT")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The subject of a token; `own` is the subject whose resources it reaches, None for those of everybody."""
+    """The subject of a token; `own` is the subject whose resources it reaches, None for those of everybody.
+
+    With the scope `admin_scope` it would reach those of everybody.
+    """
 
     subject: str
     scopes: frozenset[str]
     own: str | None
+    admin_scope: str
 
     def may_reach(self, owner: str | None) -> bool:
         """Whether the caller reaches the resources of `owner`."""
         return self.own is None or self.own == owner
+
+    def require_admin(self) -> None:
+        """Forbidden if the caller reaches only the resources of its subject."""
+        if self.own is not None:
+            raise Forbidden(self.admin_scope)
 
     @property
     def principal(self) -> Principal:
@@ -69,7 +78,7 @@ async def _caller(request: Request) -> Caller:
     claims = await verifier.verify(bearer(request.scope))
     admin_scope: str = request.app.state.admin_scope
     own = None if admin_scope in claims.scopes else claims.subject
-    request.state.caller = Caller(claims.subject, claims.scopes, own)
+    request.state.caller = Caller(claims.subject, claims.scopes, own, admin_scope)
     return request.state.caller
 
 

@@ -18,7 +18,7 @@ __all__ = ["GivenKeys", "KeySet", "RemoteKeys", "keys_of"]
 KEYS_MAX = 20
 KEY_SET_BYTES_MAX = 65_536
 KEYS_TRUSTED_SECONDS = 300.0
-"""How long fetched keys are used before the next fetch; a removed key is trusted so long."""
+"""How long fetched keys are used before the next fetch; for this time a removed key is still trusted."""
 KEYS_STALE_SECONDS_MAX = 3600.0
 """How long fetched keys are used while the address does not answer."""
 FETCH_PAUSE_SECONDS = 10.0
@@ -116,7 +116,7 @@ class RemoteKeys:
         try:
             self._keys, self._fetched_at = KeySet.read(await self._target.call(self._get)), self._now()
         except (CallFailed, ZerocartError):
-            return  # the caller sees whether what we have is still good enough
+            return  # the caller uses the keys that were fetched before, unless they are too old
 
     async def _get(self) -> str:
         import httpx

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from services.kit.auth.jwks import KeySet
 from services.kit.auth.jws import Jws, UnsignedError
 from services.kit.domain.errors import Unauthenticated
+from services.kit.domain.recent import Recent
 from services.kit.wire.asgi import Scope
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ __all__ = [
 TOKEN_CHARS_MAX = 8_192
 CLOCK_SKEW_SECONDS = 30
 LIFETIME_SECONDS_MAX = 24 * 3600
-"""A token that lives longer was made by mistake, and cannot be taken back."""
+"""A token with a longer lifetime is refused: an issuer outside cannot revoke it here."""
 TOKENS_REMEMBERED_MAX = 1_024
 SUBJECT_CHARS_MAX = 64
 """The maximum length of a subject, which becomes the id of a customer in paths, mails and events."""
@@ -45,7 +45,7 @@ ACCOUNT_CHARS_MAX = 255
 """The maximum for deliveries: service accounts have longer names, which are not stored."""
 _SUBJECT = re.compile(r"[!-$&-~]+")
 OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
-"""RFC 9068: what is signed for another purpose cannot pass for an access token."""
+"""RFC 9068: a JWT that was signed for another purpose is not accepted as an access token."""
 ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 
 
@@ -64,7 +64,7 @@ class Keys(Protocol):
     """A source of public keys."""
 
     async def current(self, key_id: str) -> KeySet:
-        """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
+        """The keys now, fetched again if `key_id` is not among them; Unavailable if no keys can be fetched."""
         ...
 
 
@@ -109,7 +109,7 @@ class Verifier:
         self._trusts = {trust.issuer: trust for trust in trusts}
         self._now = now
         self._revocations = revocations
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known = Recent[str, _Known](TOKENS_REMEMBERED_MAX)
 
     async def verify(self, token: str) -> Claims:
         """The claims of a token; Unauthenticated if it is not valid, Unavailable if the keys cannot be fetched."""
@@ -125,7 +125,7 @@ class Verifier:
         if known is not None and await self._still_holds(known):
             return known.claims
         if not token.isascii() or len(token) > TOKEN_CHARS_MAX:
-            raise _bad("it is no token")
+            raise _bad(f"it is not ASCII, or longer than {TOKEN_CHARS_MAX} characters")
         try:
             jws = Jws.parse(token)
         except UnsignedError as error:
@@ -139,8 +139,6 @@ class Verifier:
         keys = await trust.keys.current(key_id)
         _check_signature(jws, keys)
         self._known[token] = _Known(claims, key_id, keys)
-        if len(self._known) > TOKENS_REMEMBERED_MAX:
-            self._known.popitem(last=False)
         return claims
 
     async def _still_holds(self, known: _Known) -> bool:
@@ -159,21 +157,21 @@ class Verifier:
         if max(issued, _instant(claims, "nbf", issued)) - CLOCK_SKEW_SECONDS > now:
             raise _bad("it is not valid yet")
         if expires - issued > LIFETIME_SECONDS_MAX:
-            raise _bad("it lives too long")
+            raise _bad(f"its lifetime is longer than {LIFETIME_SECONDS_MAX // 3600} hours")
         if trust.audience not in _audiences(claims):
-            raise _bad("it is meant for others")
+            raise _bad(f"its audience is not {trust.audience}")
         subject = claims.get("sub")
         if not isinstance(subject, str) or (trust.subjects and subject not in trust.subjects):
-            raise _bad("its subject is not known here")
+            raise _bad("its issuer may not name this subject")
         if not _SUBJECT.fullmatch(subject) or len(subject) > trust.subject_chars_max:
-            raise _bad("its subject cannot be the id of anybody here")
+            raise _bad(f"its subject is not 1 to {trust.subject_chars_max} characters of printable ASCII without %")
         return Claims(trust.issuer, subject, _scopes(claims), expires, issued)
 
 
 def _check_signature(jws: Jws, keys: KeySet) -> None:
     key = keys.find(jws.header.get("kid"))
     if key is None:
-        raise _bad("it is not signed by a key that is trusted here")
+        raise _bad("no trusted key has the id that its header names")
     try:
         jws.verify(key)
     except UnsignedError as error:
@@ -184,7 +182,7 @@ def _instant(claims: Mapping[str, Any], name: str, otherwise: float | None = Non
     """A NumericDate (RFC 7519, section 2): seconds since the epoch."""
     value = claims.get(name, otherwise)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _bad(f"{name} is no instant")
+        raise _bad(f"{name} is not a number of seconds")
     return float(value)
 
 
@@ -194,24 +192,24 @@ def _audiences(claims: Mapping[str, Any]) -> Collection[object]:
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    # `scope` is RFC 9068's; `scp` is what some issuers say instead
+    # `scope` is the name in RFC 9068; some issuers use `scp`
     found = claims.get("scope", claims.get("scp", ""))
     words = cast("list[object]", found if isinstance(found, list) else str(found).split())
     return frozenset(word for word in words if isinstance(word, str))
 
 
 def _bad(why: str) -> Unauthenticated:
-    return Unauthenticated("invalid-token", f"the token is not valid: {why}")
+    return Unauthenticated("invalid-token", f"The token is not valid: {why}.")
 
 
 def bearer(scope: Scope) -> str:
     """The token of a request; Unauthenticated if there is none, or more than one."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if not values:
-        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", has_token=False)
+        raise Unauthenticated("no-token", "Send a token in the header `Authorization: Bearer …`.", has_token=False)
     scheme, _, token = values[0].decode("latin-1").partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")
+        raise Unauthenticated("invalid-token", "Send one token in the header `Authorization: Bearer …`.")
     return token.strip()
 
 

@@ -8,7 +8,6 @@ tables is completed before. `transact` is for a command that also writes them: b
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -30,6 +29,7 @@ from services.kit.commands.stamping import record, stamped
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.domain.errors import IdempotencyKeyReused, Unavailable
 from services.kit.domain.message import Message
+from services.kit.domain.recent import Recent
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import (
     Append,
@@ -64,7 +64,7 @@ class CommandHandler:
         self.store = store
         self.relay = relay
         self.vault = vault
-        self._cache: OrderedDict[str, Loaded[object]] = OrderedDict()
+        self._cache = Recent[str, Loaded[Any]](CACHE_AGGREGATES_MAX)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
@@ -73,14 +73,14 @@ class CommandHandler:
         cached = self._cache.get(stream)
         if cached is not None:
             self._cache.move_to_end(stream)
-            return cached  # pyright: ignore[reportReturnType]
+            return cached
         return await self.reload(decider, identity)
 
     async def reload(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
         """The aggregate from the database."""
         stream = decider.stream(identity)
         loaded = await self.folded(decider, await self.store.read(stream))
-        self._remember(stream, loaded)
+        self._cache[stream] = loaded
         return loaded
 
     async def load_in(self, transaction: Transaction, decider: Decider[C, S], identity: str) -> Loaded[S]:
@@ -88,13 +88,18 @@ class CommandHandler:
         return await self.folded(decider, await transaction.read(decider.stream(identity)), transaction)
 
     async def folded(
-        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], transaction: Transaction | None = None
+        self,
+        decider: Decider[C, S],
+        recorded: Sequence[RecordedEvent],
+        transaction: Transaction | None = None,
+        known: Loaded[S] | None = None,
     ) -> Loaded[S]:
-        """The aggregate whose whole history is `recorded`."""
+        """The aggregate after `recorded`: its whole history, or what follows `known`."""
+        known = known or Loaded(decider.initial, 0)
         if not recorded:
-            return Loaded(decider.initial, 0)
+            return known
         history = await self._decrypted(decider, recorded, transaction)
-        return Loaded(decider.fold(history), recorded[-1].version, recorded[-1].position)
+        return Loaded(decider.fold(history, known.state), recorded[-1].version, recorded[-1].position)
 
     async def state_after(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> S | None:
         """The state of an outcome; of a repeat that which the first time left behind."""
@@ -120,8 +125,8 @@ class CommandHandler:
     ) -> Outcome[S | None]:
         """Carry out a command once per mark; its events are published when this returns.
 
-        `complete` adds to the command what the service's own tables say. The events are appended only if the rows that
-        it read are still the same; else, and before a refusal, it reads them anew and the command is decided again.
+        `complete` adds values from the service's own tables to the command. The events are appended only if the rows
+        that it read are still the same; else, and before a refusal, it reads them anew, and the handler decides again.
 
         Raises the error of a rejection, VersionMismatch if the aggregate is not at `expected_version`,
         IdempotencyKeyReused if the mark belongs to another request, Unavailable if a dependency is away.
@@ -163,7 +168,7 @@ class CommandHandler:
                 raise _too_many_conflicts(stream) from error
             self._cache.pop(stream, None)
             if remembered_for and isinstance(attempted, Decided):
-                self._remember(stream, attempted.loaded)
+                self._cache[stream] = attempted.loaded
         return await self._concluded(stream, attempted, cause)
 
     async def attempt(
@@ -245,7 +250,7 @@ class CommandHandler:
             )
             match attempted:
                 case Decided():
-                    self._remember(stream, attempted.loaded)
+                    self._cache[stream] = attempted.loaded
                     return attempted
                 case Duplicate():
                     return attempted
@@ -262,11 +267,8 @@ class CommandHandler:
         newer = await self.store.read(stream, known.version - 1) if known.version else []
         if not newer or (newer[0].version, newer[0].position) != (known.version, known.position):
             return await self.reload(decider, identity)  # it is new here, or the event store was restored meanwhile
-        if len(newer) > 1:
-            history = await self._decrypted(decider, newer[1:], None)
-            known = Loaded(decider.fold(history, known.state), newer[-1].version, newer[-1].position)
-        self._remember(stream, known)
-        return known
+        self._cache[stream] = loaded = await self.folded(decider, newer[1:], known=known)
+        return loaded
 
     def _if_new(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
         # such a command usually begins its stream, so a read would find nothing; if the stream exists, append conflicts
@@ -276,7 +278,7 @@ class CommandHandler:
 
     def _known(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
         """The aggregate from memory, or a new one for a command that usually begins one; it may be outdated."""
-        return self._if_new(decider, command, stream) or self._cache.get(stream)  # pyright: ignore[reportReturnType]
+        return self._if_new(decider, command, stream) or self._cache.get(stream)
 
     async def _concluded(self, stream: str, attempted: Concluded[S], cause: Cause) -> Outcome[S | None]:
         if isinstance(attempted, Decided):
@@ -309,12 +311,6 @@ class CommandHandler:
     def _turn(self, stream: str) -> asyncio.Lock:
         # without turns, one of two simultaneous commands on an aggregate would conflict and decide again
         return self._turns.setdefault(stream, asyncio.Lock())
-
-    def _remember(self, stream: str, loaded: Loaded[S]) -> None:
-        self._cache[stream] = loaded  # pyright: ignore[reportArgumentType]
-        self._cache.move_to_end(stream)
-        if len(self._cache) > CACHE_AGGREGATES_MAX:
-            self._cache.popitem(last=False)
 
 
 class TransactionAttempt(Generic[C, S]):

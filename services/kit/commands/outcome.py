@@ -31,14 +31,14 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[C]):
-    """A command with what the service's own tables say; `reads` has the versions of these rows (Append.reads)."""
+    """A command with values from the service's own tables; `reads` has the versions of these rows (Append.reads)."""
 
     command: C
     reads: Mapping[str, int]
 
 
 Complete = Callable[[bool], Awaitable[Completed[C]]]
-"""Completes a command. True asks for what is stored now; else what the process remembers will do."""
+"""Completes a command. With True it reads the stored rows; without, rows in the memory of the process are enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,4 @@ def version_mismatch(version: int, decision: Sequence[Message] | Rejected) -> Ze
     """VersionMismatch; NotFound if the aggregate does not exist for this caller, whose request must not reveal it."""
     if isinstance(decision, Rejected) and decision.missing:
         return error_of(decision)
-    return VersionMismatch("version-mismatch", f"the version is {version} now")
+    return VersionMismatch("version-mismatch", f"The version is {version} now. Read it again, then repeat the change.")

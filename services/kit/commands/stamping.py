@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from services.kit.commands.cause import Cause
 from services.kit.domain.errors import Invalid
+from services.kit.domain.instants import instant_text
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Appended, NewEvent, RecordedEvent, Transaction
 from services.kit.privacy.encryption import Keys, encrypt
@@ -41,7 +42,7 @@ def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
         **(cause.principal.attributes() if cause.principal else {}),
     }
     if event.expires_after is not None:
-        meta["expirytime"] = (cause.at + event.expires_after).isoformat().replace("+00:00", "Z")
+        meta["expirytime"] = instant_text(cause.at + event.expires_after)
     return meta
 
 

@@ -76,9 +76,9 @@ class Forbidden(ZerocartError):
     """The token is valid and lacks the scope `needed`; `fields` need it, or the whole request if there are none."""
 
     def __init__(self, needed: str, fields: tuple[str, ...] = ()) -> None:
-        super().__init__("insufficient-scope", f"{fields[0] if fields else 'this'} needs the scope {needed}")
+        super().__init__("insufficient-scope", f"{fields[0] if fields else 'This request'} needs the scope {needed}.")
         self.needed = needed
-        self.fields = tuple(FieldError(field, self.code, f"{field} needs the scope {needed}") for field in fields)
+        self.fields = tuple(FieldError(field, self.code, f"{field} needs the scope {needed}.") for field in fields)
 
 
 class NotFound(ZerocartError):

@@ -74,7 +74,7 @@ Metadata = Annotated[
     ],
     Field(max_length=50),
 ]
-"""Texts of other systems about a thing, by name; nothing here reads them."""
+"""Texts that other systems store with a thing, by name; zerocart does not interpret them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The event endpoint: it receives one CloudEvent, has its whole effect, and answers 2xx with an EMPTY body.
 
-The statuses follow from what the Kafka broker does with them (knative.md section 10): 400 goes to the dead letters at
+The statuses follow from the behaviour of the Kafka broker: an event with the answer 400 goes to the dead letters at
 once, with its reason, 503 is tried again, and a body in a 2xx, a 1xx, a 3xx or a 404 would each be taken for something
 else.
 """
@@ -51,7 +51,7 @@ class EventEndpoint:
         await outcome.send(send)
 
     async def handle_missed(self, event: Incoming) -> int:
-        """Handle an event that delivery gave up; no dead letter will tell of one that is refused, so it is parked."""
+        """Handle an event that delivery gave up. A refused one is parked, because no dead letter will report it."""
         outcome, _ = await self._handle(event, event.trace)
         if outcome.status == 400:
             outcome = await self._record(event, f"refused when it was found missed: {outcome.reason}", attempts_max=1)
@@ -62,7 +62,7 @@ class EventEndpoint:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
         except Invalid as error:
             return _refused(error)
-        # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
+        # the trace that the producer wrote is preferred to that of the deliverer, whose spans may not be exported
         return await self._handle(event, event.trace if event.trace[0] else trace_of(scope))
 
     async def _handle(self, event: Incoming, trace: tuple[str, str]) -> tuple[Outcome, str]:
@@ -71,7 +71,7 @@ class EventEndpoint:
             message, reaction = await self._understand(event)
         except Invalid as error:
             return _refused(error)
-        except Unavailable as error:  # nobody can read it without the vault
+        except Unavailable as error:  # without the vault it cannot be decrypted
             METRICS.count("errors", type=error.code)
             log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
             return not_now(error.code), "unreadable"
@@ -108,7 +108,7 @@ class EventEndpoint:
             METRICS.count("errors", type=error.code)
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
             return refused(error)
-        except (RuleViolation, NotFound) as error:  # what others must hear of would have been an event
+        except (RuleViolation, NotFound) as error:  # if others had to know, the decision would have been an event
             log("message decided nothing", code=error.code, type=event.type)
         except Unavailable as error:
             METRICS.count("errors", type=error.code)

@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The circumstances of a message: the cause of what follows from it, the time, and whether it expired."""
+    """How a message arrived: the cause of the commands that follow from it, the time, and whether it had expired."""
 
     cause: Cause
     now: datetime

@@ -139,7 +139,7 @@ class KafkaPublisher:
         try:
             await asyncio.wait_for(producer.stop(), CONNECT_TIMEOUT_SECONDS)
         except (KafkaError, TimeoutError, OSError):
-            return  # it is away: there is nothing to say goodbye to
+            return  # Kafka cannot be reached, so no connection is left to close
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
@@ -156,4 +156,4 @@ def _hash(key: bytes) -> int:
 
 
 def _away() -> Unavailable:
-    return Unavailable("broker-away", "Kafka cannot be reached: send the request again", retry_after_seconds=2)
+    return Unavailable("broker-away", "Kafka cannot be reached. Send the request again.", retry_after_seconds=2)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FollowerReceipts", "MissedEvents", "Receipts"]
 
 FIRST_CHECK_SECONDS = 2.0
-"""The first message of a cold start goes first."""
+"""The message that caused a cold start is handled first."""
 PAGE_EVENTS_MAX = 500
 
 CLAIM = """
@@ -159,9 +159,9 @@ class MissedEvents:
         return self._stopping.is_set()
 
     async def check(self, now: datetime, every_seconds: float) -> int:
-        """Handle what was missed before `now`; how many events that were. Unavailable if it cannot be known yet.
+        """Handle the events that were missed before `now`, and return their number.
 
-        0 if a check began within `every_seconds`.
+        0 if a check began within `every_seconds`. Unavailable if the missed events cannot be determined yet.
         """
         after = await self._receipts.claim(self._types, every_seconds)
         if after is None:

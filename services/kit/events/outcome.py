@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass
 
 from services.kit.domain.errors import ZerocartError
-from services.kit.wire.asgi import Send, send_empty, send_text
+from services.kit.wire.asgi import Send, send_body, send_empty
 
 __all__ = ["HANDLED", "REASON_CHARS_MAX", "Outcome", "invalid_fields", "not_now", "refused"]
 
 REASON_CHARS_MAX = 500
 RETRY_AFTER_SECONDS = 1
+PLAIN_TEXT = "text/plain; charset=us-ascii"
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NOT_PLAIN = re.compile(r"[^ -~]+")
@@ -34,7 +35,7 @@ class Outcome:
         if self.status < 300:
             await send_empty(send, self.status)
         else:
-            await send_text(send, self.status, self.reason, retry_after_seconds)
+            await send_body(send, self.status, self.reason.encode("ascii"), PLAIN_TEXT, retry_after_seconds)
 
 
 HANDLED = Outcome(204)

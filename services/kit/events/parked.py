@@ -1,7 +1,7 @@
 """Failed messages: the service counts the failures, because the broker forgets its count on a rebalance.
 
-After a number of attempts a message is parked: the broker is told that it was taken, and it waits here, whole, for
-somebody to look at it and hand it in again.
+After a number of attempts a message is parked: the broker gets the answer that the service accepted it, and the whole
+message stays here until an operator replays it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from services.kit.eventstore.archive_files import archive_unreadable, read_member
+from services.kit.eventstore.archive_files import archive_unreadable, bounds_of, read_member
 from services.kit.eventstore.port import Position, RecordedEvent
 
 __all__ = ["Archive", "ArchivedPart", "PageBounds", "in_order"]
@@ -61,10 +61,15 @@ class Archive:
             return await asyncio.to_thread(self._page, table, bounds)
 
     def _streams(self, parts: Sequence[ArchivedPart]) -> list[RecordedEvent]:
-        wanted = {(part.service, part.stream) for part in parts}
-        members = {(part.file, offset) for part in parts for offset in json.loads(part.members)}
-        found = (event for file, offset in members for event in read_member(self._path(file), offset)[0])
-        return sorted((event for event in found if (event.service, event.stream) in wanted), key=in_order)
+        places = [(part, offset) for part in parts for offset in json.loads(part.members)]
+        members = {(part.file, offset): read_member(self._path(part.file), offset)[0] for part, offset in places}
+        events = list[RecordedEvent]()
+        for part, offset in places:
+            found = [each for each in members[part.file, offset] if (each.service, each.stream) == part[:2]]
+            if not found:  # the file ends before this member, or is another one
+                raise archive_unreadable(self._path(part.file), EOFError(f"no event of {part.stream} at {offset}"))
+            events += found
+        return sorted(events, key=in_order)
 
     def _page(self, table: Sequence[RecordedEvent], bounds: PageBounds) -> list[RecordedEvent]:
         cursors = [cursor.after(bounds.after) for cursor in self._cursors.values()]
@@ -86,7 +91,7 @@ class Archive:
 
 @dataclass(slots=True)
 class _Cursor:
-    """A place in one file: a reader that goes on in the global order decompresses each member once."""
+    """A place in one file: a reader that continues in the global order decompresses each member once."""
 
     path: Path
     next_member: int = 0
@@ -105,8 +110,14 @@ class _Cursor:
 
     def _go_on(self) -> bool:
         events, next_member = read_member(self.path, self.next_member)
-        if not events:
+        first, last = bounds_of(self.path.name)
+        reached = self.events[-1].position if self.events else 0
+        if not events and reached == last:
             return False
-        self.passed = self.events[-1].position if self.events else 0
+        if not events or (
+            not reached and events[0].position != first
+        ):  # a file that ends between two members looks whole
+            raise archive_unreadable(self.path, EOFError(f"its events do not go from {first} to {last}"))
+        self.passed = reached
         self.events, self.next_member = events, next_member
         return True

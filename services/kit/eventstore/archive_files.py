@@ -16,12 +16,12 @@ from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import Position, RecordedEvent
 
 __all__ = [
-    "MEMBER_EVENTS_MAX", "ArchiveFile", "archive_unreadable", "event_of", "line_of", "read_member", "sha256_of",
-    "write_archive",
+    "MEMBER_EVENTS_MAX", "ArchiveFile", "archive_unreadable", "bounds_of", "event_of", "line_of", "read_member",
+    "sha256_of", "write_archive",
 ]  # fmt: skip
 
 MEMBER_EVENTS_MAX = 250
-"""Who reads one stream decompresses the members that contain it, not the whole file."""
+"""A reader of one stream decompresses only the members that contain it."""
 CHUNK_BYTES = 65_536
 GZIP = 16 + zlib.MAX_WBITS
 RETRY_AFTER_SECONDS = 60
@@ -33,7 +33,7 @@ StreamKey = tuple[str, str]
 
 @dataclass(slots=True)
 class ArchiveFile:
-    """A file that was written: what it contains, and where."""
+    """A file that was written: its events and the places of their streams."""
 
     name: str = ""
     sha256: str = ""
@@ -96,6 +96,12 @@ async def write_archive(folder: Path, events: AsyncIterable[RecordedEvent]) -> A
     part.replace(folder / written.name)
     _sync(folder)
     return written
+
+
+def bounds_of(name: str) -> tuple[Position, Position]:
+    """The first and the last position of the events in the file with this name."""
+    first, last, _ = name.split("-")
+    return Position.parse(first), Position.parse(last)
 
 
 def read_member(path: Path, offset: int) -> tuple[list[RecordedEvent], int]:

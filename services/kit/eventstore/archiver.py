@@ -45,7 +45,7 @@ class Finished:
     by: tuple[str, ...]
     ignoring: tuple[str, ...] = ()
     keep: str = ""
-    """A statement of the service that stores what it looks up in events of the streams $1 up to the versions $2."""
+    """A statement of the service that stores values from the events of the streams $1 up to the versions $2."""
 
 
 def finished(by: Sequence[type[Message]], ignoring: Sequence[type[Message]] = (), keep: str = "") -> Finished:
@@ -81,9 +81,9 @@ class Archiver:
         self._events_max = events_max
 
     async def run(self, before: datetime, until: int = ALL) -> int:
-        """Archive what is finished, older than `before` and not after the position `until`; the number of events.
+        """Archive the streams that are finished, older than `before` and not after the position `until`.
 
-        ZerocartError if another process does so now. Safe to kill, and to repeat.
+        Returns the number of events.         ZerocartError if another process does so now. Safe to kill, and to repeat.
         """
         await _alone(self._connection)
         if not self._folder.is_dir():
@@ -195,7 +195,7 @@ class Archiver:
 
 
 async def check(connection: Connection, folder: Path) -> list[str]:
-    """What is wrong with the files that the event store needs: missing files, and files that changed."""
+    """The faults of the files that the event store needs: missing files, and files that changed."""
     rows = await connection.fetch("SELECT file, sha256 FROM log.archives ORDER BY file")
     return [f"{row['file']}: {fault}" for row in rows if (fault := _fault(folder / row["file"], row["sha256"]))]
 

@@ -32,9 +32,9 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_AFTER_SECONDS = 2
 
-AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "55000")
-"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, standby, and a database
-that accepts no connections."""
+AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "25P03", "25P04", "55000")
+"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, read only, a
+transaction that the server ended for its time, and a database that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
 ISOLATION: Literal["read_committed"] = "read_committed"
@@ -44,6 +44,7 @@ SETTINGS = {
     "default_transaction_isolation": "read committed",
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+    "synchronous_commit": "on",  # what was answered is on disk, here and on a synchronous standby
     # Every statement looks up by key. A plan that is made while a table is small must not scan the table when it grows.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -216,6 +217,8 @@ def _translation(error: Exception) -> Unavailable | None:
     match error:
         case asyncpg.PostgresError(sqlstate="ZC001"):
             return NewEpoch("new-epoch", "the event store was restored or failed over: retry", RETRY_AFTER_SECONDS)
+        case asyncpg.PostgresError(sqlstate="ZC002"):
+            return Unavailable("event-store-unsafe", str(error), RETRY_AFTER_SECONDS)
         case asyncpg.UniqueViolationError(constraint_name="inbox_pkey"):
             return Contention("mark-race", "another process handles the same message", RETRY_AFTER_SECONDS)
         case asyncpg.UniqueViolationError(schema_name="vault", table_name="keys"):

@@ -1,6 +1,6 @@
 """Look-ups that share a round trip: those that begin while a statement runs are answered by the next one.
 
-An answer is never older than its question, because a statement answers only the look-ups that began before it.
+An answer is never older than its look-up, because a statement answers only the look-ups that began before it.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
-    "ERASES_KEYS", "MAKES_KEYS", "READS_KEYS", "READ_METRICS", "Grants", "log_grants", "read_grants", "read_tables",
-    "role_of", "vault_grants",
+    "ERASES_KEYS", "MAKES_KEYS", "READS_KEYS", "READ_METRICS", "Grants", "log_grants", "other_grants", "read_grants",
+    "read_tables", "role_of", "vault_grants",
 ]  # fmt: skip
 
 READS_KEYS = "SELECT"
@@ -30,7 +30,7 @@ class Grants:
     vault: str = ""
     """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data.
 
-    Who erases keys also revokes tokens.
+    A service that erases keys also revokes tokens.
     """
     read: Sequence[str] = ()
     """Statements for the read database, where {schema} and {role} stand for its schema and the service's role."""
@@ -88,6 +88,13 @@ def log_grants(service: str, grants: Grants) -> list[str]:
         f"GRANT SELECT ON SEQUENCE log.position TO {role}",
         f"GRANT EXECUTE ON FUNCTION log.begin_epoch() TO {role}",
         *(f"GRANT {privileges} ON log.{table} TO {role}" for table, privileges in rights.items()),
+    ]
+
+
+def other_grants(service: str, grants: Grants) -> list[str]:
+    """The statements that grant a service its rights on tables of other services."""
+    role = role_of(service)
+    return [
         *(f"GRANT USAGE ON SCHEMA {table.partition('.')[0]} TO {role}" for table in grants.others),
         *(f"GRANT {privileges} ON {table} TO {role}" for table, privileges in grants.others.items()),
     ]

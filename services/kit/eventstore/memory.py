@@ -1,4 +1,7 @@
-"""The event store in memory, for tests; the test suite of the port runs on it as on Postgres."""
+"""The event store in memory, for tests; the test suite of the port runs on it as on Postgres.
+
+`services.kit.eventstore.port` says what the methods do.
+"""
 
 from __future__ import annotations
 
@@ -74,19 +77,15 @@ class MemoryTransaction:
         self.keys: dict[str, str] = {}
 
     async def append(self, *appends: Append) -> list[Result]:
-        """Append within the transaction."""
         return [self._append(validated(append)) for append in appends]
 
     async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
-        """The events of a stream, as the transaction sees them."""
         return [event for event in self._stream(stream) if event.version > after_version]
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """ZerocartError: there is no SQL in memory."""
         raise ZerocartError("no-sql", f"the event store in memory cannot run SQL, use Postgres: {sql}")
 
     async def execute(self, sql: str, *arguments: object) -> None:
-        """ZerocartError: there is no SQL in memory."""
         raise ZerocartError("no-sql", f"the event store in memory cannot run SQL, use Postgres: {sql}")
 
     def _append(self, append: Append) -> Result:
@@ -139,31 +138,25 @@ class MemoryEventStore:
 
     @property
     def outbox(self) -> MemoryOutbox:
-        """The unpublished events of this service."""
         return self._outbox
 
     async def append(self, append: Append) -> Result:
-        """Append in a transaction of its own."""
         async with self.transaction() as transaction:
             return (await transaction.append(append))[0]
 
     async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
-        """The events of one stream, in order."""
         known = self.database.streams.get((self._service, stream), [])
         return [event for event in known if event.version > after_version]
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """ZerocartError: there is no SQL in memory."""
         async with self.transaction() as transaction:
             return await transaction.fetch(sql, *arguments)
 
     async def find_mark(self, key: str) -> Duplicate | None:
-        """The append with this inbox mark, if there was one."""
         return self.database.marks.get((self._service, key))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[MemoryTransaction]:
-        """A transaction that commits on exit and is dropped on an exception; other transactions wait for it."""
         async with self.database.writing:
             transaction = MemoryTransaction(self.database, self._service)
             yield transaction
@@ -181,7 +174,6 @@ class MemoryOutbox:
         self._service = service
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-        """Rows with their events, per stream in version order."""
         chosen = sorted(
             key for key in self._database.outbox if self._service in ("", key[0]) and stream in (None, key[1])
         )
@@ -189,7 +181,6 @@ class MemoryOutbox:
         return [(row, self._events(row)) for row in rows[:rows_max]]
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
-        """Remove published rows; unknown rows are no error."""
         for row in rows:
             left = [one for one in self._database.outbox.pop((row.service, row.stream), ()) if one != row]
             if left:
@@ -208,33 +199,26 @@ class MemoryEventReader:
 
     @property
     def outbox(self) -> MemoryOutbox:
-        """The unpublished events of all services."""
         return MemoryOutbox(self._database)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the events after `after`."""
         return self._page(self._after(after), events_max, after)
 
     async def end(self, after: Position = START) -> Position:
-        """The last event; START if there is none."""
         return self._database.events[-1].position if self._database.events else START
 
     async def epoch(self) -> int:
-        """The epoch, which never changes: the memory is not restored."""
         return FIRST.epoch
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """A page of the events of `types` after `after` and up to `until`."""
         events = [event for event in self._after(after) if event.position <= until and event.type in types]
         page = self._page(events, events_max, after)
         return page if page.full else replace(page, end=max(after, until))
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
-        """Every event of these streams, in the global order."""
         return [event for event in self._database.events if event.stream in streams]
 
     async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
-        """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
         return sum(types is None or event.type in types for event in self._after(after)[:events_max])
 
     def _after(self, after: Position) -> list[RecordedEvent]:

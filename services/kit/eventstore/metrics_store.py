@@ -46,7 +46,7 @@ class MetricsStore:
         self._soon: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
-        """Flush within `FLUSH_SECONDS`, and tell until then what the process handles now."""
+        """Flush within `FLUSH_SECONDS`, and name the sessions of the database after the latest request or event."""
         if self._soon is None or self._soon.done():
             self._soon = asyncio.create_task(self._flush_soon())
 

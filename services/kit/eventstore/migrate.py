@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
-from services.kit.eventstore.grants import Grants, log_grants, read_grants, role_of, vault_grants
+from services.kit.eventstore.grants import Grants, log_grants, other_grants, read_grants, role_of, vault_grants
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import log
 
@@ -112,7 +112,8 @@ def _kit_migrations(services: AllGrants) -> list[Migration]:
     services_tables = _for_each("0002_service", _writers(services))
     receipts, retention = _for_each("0003_receipts", receivers), _for_each("0005_retention", _writers(services))
     later = [_kit(name) for name in ("0006_positions", "0007_archives", "0008_verified_epoch")]
-    later += [*_for_each("0009_row_versions", _writers(services)), _kit("0010_pages"), _kit("0011_restored")]
+    later += [*_for_each("0009_row_versions", _writers(services)), _kit("0010_pages")]
+    later += [_kit("0011_restored"), _kit("0012_starts")]
     return [_kit("0001_log"), *services_tables, *receipts, _kit("0004_revocations"), *retention, *later]
 
 
@@ -167,7 +168,7 @@ async def _applied(connection: Connection) -> dict[str, str]:
 
 async def _convert(connection: Connection, migrations: Sequence[Migration]) -> None:
     """Convert a log whose positions were three numbers, and record the files that describe what it is now."""
-    log("renumbering the events of the log")
+    log("renumbering the events of the event store")
     async with connection.transaction():
         await connection.execute((KIT / "convert.sql").read_text())
         for migration in migrations:
@@ -225,6 +226,7 @@ async def _grant(connection: Connection, service: str, grants: Grants) -> None:
         statements += log_grants(service, grants)
     if grants.vault:
         statements += vault_grants(service, grants)
+    statements += other_grants(service, grants)
     await connection.execute(";".join(statements))
 
 

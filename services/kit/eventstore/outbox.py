@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
 from services.kit.domain.errors import Unavailable
+from services.kit.domain.recent import Recent
 from services.kit.eventstore.port import Outbox, OutboxRow, RecordedEvent
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
@@ -23,8 +23,10 @@ __all__ = ["DRAIN_ROWS_MAX", "REMOVAL_DELAY_SECONDS", "REMOVAL_ROWS_MAX", "RETRY
 DRAIN_ROWS_MAX = 200
 REMOVAL_ROWS_MAX = 500
 REMOVAL_DELAY_SECONDS = 0.5
-"""How long published rows wait to be removed together, each time in a transaction of its own. A process that is killed
-leaves so much to be published again."""
+"""How long published rows wait to be removed together, each time in a transaction of its own.
+
+After a process was killed, the events of this time are published again.
+"""
 RETRY_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 2
 LEVELS_STREAMS_MAX = 8_192
@@ -58,14 +60,14 @@ class Relay:
         self._outbox = outbox
         self.publisher = publisher
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._levels: OrderedDict[str, int] = OrderedDict()  # stream -> highest version this process has published
+        self._levels = Recent[str, int](LEVELS_STREAMS_MAX)  # stream -> highest version this process has published
         self._published: list[OutboxRow] = []
         self._remover: asyncio.Task[None] | None = None
         self._retrier: asyncio.Task[None] | None = None
         self._is_away = False
 
     async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
-        """Publish the events of one append; `backlog` tells that earlier events of the stream may be unpublished.
+        """Publish the events of one append; `backlog` says that earlier events of the stream may be unpublished.
 
         After `retry_later` it raises Unavailable at once until the broker is back, so that callers need not wait.
         """
@@ -124,9 +126,6 @@ class Relay:
         await self.publisher.publish(events)
         METRICS.count("events_published", len(events))
         self._levels[row.stream] = row.last_version
-        self._levels.move_to_end(row.stream)
-        if len(self._levels) > LEVELS_STREAMS_MAX:
-            self._levels.popitem(last=False)
         self._published.append(row)
         if self._remover is None or self._remover.done():
             self._remover = asyncio.create_task(self._remove_soon())
@@ -161,7 +160,4 @@ class Relay:
                 self._is_away = True
 
     def _turn(self, stream: str) -> asyncio.Lock:
-        turn = self._turns.get(stream)
-        if turn is None:
-            turn = self._turns[stream] = asyncio.Lock()
-        return turn
+        return self._turns.setdefault(stream, asyncio.Lock())

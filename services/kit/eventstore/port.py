@@ -169,7 +169,7 @@ class Append:
 class Appended:
     """The events are appended. `version` is that of the last one; `positions` has the position of each, in order.
 
-    Positions may have gaps, because other appends draw from the same sequence. `backlog` tells that earlier events of
+    Positions may have gaps, because other appends draw from the same sequence. `backlog` says that earlier events of
     the stream may be unpublished.
     """
 

@@ -1,4 +1,4 @@
-"""Removes what is needed for a time only: inbox marks, and what a service declares with its retention period."""
+"""Removes rows whose retention period is over: inbox marks, and the rows that a service declares."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Retention"]
 
 BATCH_ROWS_MAX = 1_000
 FIRST_SECONDS = 30.0
-"""Messages that woke the process go first."""
+"""The messages that woke the process are handled first."""
 EVERY_SECONDS = 3_600.0
 MARKS = {"inbox": "at"}
 

@@ -2,22 +2,23 @@
 
 The row of an erased person remains without a key, so that no process makes a new key for the person.
 
-The vault also holds what every service must know of an account at once, without asking the service of accounts: until
-when its access tokens are void, and its contact, encrypted with the key of the person. The service of accounts writes
-both in the transaction of its events (docs/decisions/0022-revoked-tokens.md).
+The vault also has two facts about an account that every service must know at once, without a request to the service
+of accounts: until which time of issue its access tokens are void, and its contact, encrypted with the key of the
+person. The service of accounts writes both in the transaction of its events
+(docs/decisions/0022-revoked-tokens.md).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
+from services.kit.domain.recent import Recent
 from services.kit.eventstore.gathered import Gathered
 from services.kit.eventstore.port import Transaction
 from services.kit.privacy.wrapping import Wrapping
@@ -34,7 +35,7 @@ CACHE_SECONDS = 60.0
 MAKE_ATTEMPTS_MAX = 5
 
 FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
-# Arrays of text: for one of another type the driver asks each new connection what it is, which delays a cold start.
+# Arrays of text: of another type the driver looks up the array on each new connection, which delays a cold start.
 FIND_OR_MAKE = """
     WITH made AS (
         INSERT INTO vault.keys (person, wrapped)
@@ -127,7 +128,7 @@ class PostgresVault:
         self._connections = connections
         self._wrapping = Wrapping(secret)
         self._cache_seconds = cache_seconds
-        self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
+        self._known = Recent[str, tuple[bytes | None, float]](CACHE_KEYS_MAX)
         self._keys = Gathered(self._find_or_make)
         self._revocations = Gathered(self._revoked)
 
@@ -250,9 +251,6 @@ class PostgresVault:
         if transaction is not None or not self._cache_seconds:
             return  # the transaction may roll back, and data encrypted with a key that is not stored is lost
         self._known[person] = (key, time.monotonic() + self._cache_seconds)
-        self._known.move_to_end(person)
-        if len(self._known) > CACHE_KEYS_MAX:
-            self._known.popitem(last=False)
 
 
 class MemoryVault:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -32,16 +31,16 @@ from services.kit.domain.message import Message
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of, within_rate
-from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
-from services.kit.rest.routes import JsonRoute, json_router, provided
+from services.kit.rest.problems import headers_of, problem, status_of
+from services.kit.rest.routes import json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
-    "HEADERS", "ExpectedVersion", "Handler", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid",
-    "provided", "respond", "rest_app",
+    "HEADERS", "ExpectedVersion", "Handler", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
+    "respond", "rest_app",
 ]  # fmt: skip
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -64,11 +63,14 @@ def _caller(request: Request) -> Caller | None:
 
 async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     """The mark of the Idempotency-Key, if there is one."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
         return None
-    if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    key = keys[0]
+    if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid(
+            "bad-idempotency-key", "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
+        )
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
@@ -82,7 +84,7 @@ async def _expected_version(request: Request) -> int | None:
         return None
     match = ENTITY_TAG.fullmatch(text)
     if match is None:
-        raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3"')
+        raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3".')
     return int(match[1])
 
 
@@ -94,7 +96,7 @@ RestCause = Annotated[Cause, Depends(_rest_cause)]
 
 UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
 """The same without an Idempotency-Key: for a command that is safe to repeat, and for the request of a password reset,
-where a stored answer would tell whether the address has an account."""
+where a stored answer would reveal whether the address has an account."""
 
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
 """Parameter of a command's route: the version that If-Match names, if any."""
@@ -131,8 +133,8 @@ async def respond(
 
     `body` can be a function of the events that the command caused, which are none if nothing changed.
 
-    `location` is where the read side shows the result. The header Location has the position too, so that whoever
-    follows it reads what the command wrote.
+    `location` is the path at which the read side shows the result. The header Location has the position too, so that a
+    client that follows it reads what the command wrote.
 
     While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
@@ -169,16 +171,14 @@ def rest_app(
         title=f"zerocart {settings.service}",
         redirect_slashes=False,
         openapi_url=None,
-        generate_unique_id_function=attrgetter("name"),
     )
     app.state.verifier = verifier(settings, revocations)
     app.state.provided = {type(each): each for each in provides}
     app.state.admin_scope = admin_scope
-    app.state.routes = [route for router in routers for route in router.routes]
-    app.state.limits = Limits({**rates_of(app.state.routes), **settings.rates})
-    check_rules(app.state.routes)
     for router in routers:
-        app.include_router(router, responses=RESPONSES)
+        app.router.routes.extend(router.routes)  # `include_router` would make every route a second time
+    app.state.limits = Limits({**rates_of(app.routes), **settings.rates})
+    check_rules(app.routes)
     app.add_exception_handler(ZerocartError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
@@ -260,7 +260,7 @@ async def _on_validation(_: Request, error: Exception) -> Response:
 def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
     """The error for what Pydantic found."""
     fields = tuple(_field_error(part) for part in found if not _follows(part, found))
-    return Invalid("invalid", "some fields are not valid: `errors` names them", fields)
+    return Invalid("invalid", "Some fields are not valid: `errors` names them.", fields)
 
 
 def _follows(part: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
@@ -286,7 +286,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    routes: Sequence[object] = request.app.state.routes  # in `app.routes` is what FastAPI makes of routers
+    routes: Sequence[object] = request.app.routes
     matching = (each for each in routes if isinstance(each, APIRoute) and each.path_regex.match(request.url.path))
     methods = {method for route in matching for method in route.methods or ()}
     return methods | {"HEAD"} if "GET" in methods else methods

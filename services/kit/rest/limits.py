@@ -7,7 +7,6 @@ hold exactly, such as guesses of one account's password.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -18,6 +17,7 @@ from fastapi.routing import APIRoute
 from services.kit.auth.access import Caller
 from services.kit.config.rates import FAILED_AUTHENTICATION, KIT_RATES, Rate
 from services.kit.domain.errors import RateLimited, Unauthenticated, ZerocartError
+from services.kit.domain.recent import Recent
 
 __all__ = ["CLIENTS_MAX", "Limit", "Limits", "limit_of", "limited", "network_of", "rates_of", "within_rate"]
 
@@ -33,7 +33,7 @@ class Limits:
     def __init__(self, rates: Mapping[str, Rate], now: Callable[[], float] = time.monotonic) -> None:
         self._rates = rates
         self._now = now
-        self._full_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._full_at = Recent[tuple[str, str], float](CLIENTS_MAX)
 
     def take(self, name: str, client: str) -> None:
         """Count one request; RateLimited with the seconds to wait if it exceeds the rate."""
@@ -42,12 +42,9 @@ class Limits:
         wait = full_at - now - rate.burst * rate.seconds
         if wait > 0:
             allowed = f"{rate.burst} requests at once and then one every {rate.seconds:g} s"
-            detail = f"the client may send {allowed}: send the request again after the seconds in Retry-After"
+            detail = f"The client may send {allowed}. Send the request again after the seconds in Retry-After."
             raise RateLimited("too-often", detail, int(wait) + 1)
         self._full_at[key] = full_at
-        self._full_at.move_to_end(key)
-        if len(self._full_at) > CLIENTS_MAX:
-            self._full_at.popitem(last=False)
 
 
 class Limit:

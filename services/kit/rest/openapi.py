@@ -31,7 +31,7 @@ __all__ = ["JSON", "describe_answer", "summary_and_description"]
 REFERENCES = "#/components/schemas/{model}"
 CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 UNDESCRIBED = (None, "Successful Response", "OK", "Created", "Accepted")
-"""What FastAPI says of an answer that nobody described."""
+"""The descriptions that FastAPI gives to an answer without one."""
 JSON = "application/json"
 COMMAND_HEADERS: Mapping[str, Any] = {
     **ETAG,

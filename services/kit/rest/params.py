@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.dependencies.models import Dependant
 
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["KNOWN_ONLY", "PRINTABLE", "at_position", "id_in_path", "position_of", "wrong"]
+__all__ = ["PRINTABLE", "at_position", "id_in_path", "in_query", "position_of", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -21,8 +20,8 @@ _Token = Annotated[
     Query(
         alias="position",
         json_schema_extra={"pattern": POSITION_PATTERN},
-        description="The `position` of a command's answer: the answer contains what that command did. 503 if the read "
-        "model does not reach it within some seconds; retry.",
+        description="The `position` in the answer to a command: this answer then shows the effect of the command. 503 "
+        "if the read database does not reach the position within some seconds: send the request again.",
         examples=["00010000000002f1"],
     ),
 ]
@@ -31,6 +30,11 @@ _Token = Annotated[
 def id_in_path(description: str, example: str) -> Any:
     """A path parameter that is an id."""
     return Path(max_length=64, pattern=PRINTABLE, description=description, examples=[example])
+
+
+def in_query(description: str, example: object, **constraints: Any) -> Any:
+    """A query parameter, with the constraints that FastAPI's `Query` has."""
+    return Query(description=description, examples=[example], **constraints)
 
 
 class Waits(Protocol):
@@ -42,13 +46,12 @@ class Waits(Protocol):
 
 
 def at_position(kind: type[Waits], *views: str) -> Any:
-    """A dependency that refuses unknown parameters and waits until these views have reached the caller's `position`.
+    """A dependency that waits until these views have reached the caller's `position`.
 
     The object of class `kind` that the service was given waits.
     """
 
     async def wait(request: Request, token: _Token = None) -> None:
-        await _known_only(request)
         if token is not None:
             reader: Waits = request.app.state.provided[kind]
             await reader.wait_for(position_of(token), views)
@@ -59,23 +62,6 @@ def at_position(kind: type[Waits], *views: str) -> Any:
 def wrong(field: str, detail: str) -> Invalid:
     """The error for one parameter."""
     return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
-
-
-async def _known_only(request: Request) -> None:
-    unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
-    if unknown:
-        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
-        raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
-
-
-KNOWN_ONLY: Any = Depends(_known_only)
-"""A dependency that refuses unknown parameters."""
-
-
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    yield from (parameter.alias for parameter in dependant.query_params)
-    for one in dependant.dependencies:
-        yield from _parameters(one)
 
 
 def position_of(token: str) -> Position:

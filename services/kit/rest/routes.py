@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
+from services.kit.rest.problems import RESPONSES
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
-    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
-    "json_router", "provided", "refuse_odd_texts", "table_router",
+    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "BatchJsonRequest", "JsonRequest", "JsonRoute",
+    "SmallJsonRequest", "TableRequest", "TypedRoute", "json_router", "provided", "refuse_odd_texts", "router_of",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
+POSITION = {"position": False}
+"""Every route may get the position of an answer: those that read what their service wrote need not wait for it."""
 Provided = TypeVar("Provided")
 
 
@@ -32,6 +38,7 @@ class JsonRequest(Request):
 
     bytes_max = BODY_BYTES_MAX
     checks_texts = True
+    checks_parameters = True
     media_types = (JSON,)
 
     async def body(self) -> bytes:
@@ -43,7 +50,7 @@ class JsonRequest(Request):
     async def check(self) -> None:
         """Read the body, if there is one; TooLarge, UnsupportedType, Unreadable or Invalid if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
-            raise Unreadable("bad-address", "the path and the query must not contain NUL")
+            raise Unreadable("bad-address", "The path and the query must not contain NUL.")
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
@@ -66,9 +73,9 @@ class JsonRequest(Request):
 
 def refuse_odd_texts(value: object) -> None:
     """Raise Invalid if a text in parsed JSON has a control character or one that changes the direction of text."""
-    detail = "this text has a control character, or one that changes the direction of text: remove it"
+    detail = "The text has a control character, or one that changes the direction of text. Remove it."
     if faults := tuple(FieldError(place or "body", "control-character", detail) for place in odd_texts(value)):
-        raise Invalid("invalid", "some fields are not valid: `errors` names them", faults)
+        raise Invalid("invalid", "Some fields are not valid: `errors` names them.", faults)
 
 
 class TypedRoute(APIRoute):
@@ -82,14 +89,17 @@ class TypedRoute(APIRoute):
 
 
 class JsonRoute(TypedRoute):
-    """A route that reads JSON by JsonRequest."""
+    """A route that reads JSON by `request_class`, and refuses query parameters that it does not have or has twice.
 
-    request_class = JsonRequest
+    With a misspelt `draft=true` an order would be placed, and of two pages only one would be read.
+    """
+
+    request_class: type[JsonRequest] = JsonRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, called with a JsonRequest."""
+        """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
-        rule, limit = rule_of(self), limit_of(self)
+        rule, limit, known = rule_of(self), limit_of(self), {**POSITION, **dict(_parameters(self.dependant))}
 
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
@@ -99,9 +109,33 @@ class JsonRoute(TypedRoute):
             if limit is not None:
                 await limit(checked)
             await checked.check()  # here, because FastAPI would turn each of these errors into one vague 400
+            if checked.checks_parameters and request.scope["query_string"]:
+                _refuse_parameters(checked, known)
             return await handle(checked)
 
         return bounded
+
+
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The names of the query parameters, and whether each may occur several times."""
+    yield from ((each.alias, _is_list(each.field_info.annotation)) for each in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from _parameters(one)
+
+
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
+def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """Raise Invalid if a query parameter is unknown, or occurs several times and may not."""
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if unknown := sorted(name for name in names if name not in known):
+        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
+        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
+    if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
+        fields = tuple(FieldError(name, "repeated", "Send this parameter once.") for name in repeated)
+        raise Invalid("repeated-parameter", f"The request has {', '.join(repeated)} more than once.", fields)
 
 
 class SmallJsonRequest(JsonRequest):
@@ -110,22 +144,10 @@ class SmallJsonRequest(JsonRequest):
     bytes_max = SMALL_BODY_BYTES_MAX
 
 
-class SmallJsonRoute(JsonRoute):
-    """A route that reads JSON by SmallJsonRequest."""
-
-    request_class = SmallJsonRequest
-
-
 class BatchJsonRequest(JsonRequest):
-    """A request with many elements that are refused one by one: whoever reads them checks their texts."""
+    """A request with many elements that are refused one by one; the route checks the texts of each element."""
 
     checks_texts = False
-
-
-class BatchJsonRoute(JsonRoute):
-    """A route that reads JSON by BatchJsonRequest."""
-
-    request_class = BatchJsonRequest
 
 
 class TableRequest(BatchJsonRequest):
@@ -139,20 +161,18 @@ class TableRequest(BatchJsonRequest):
         return self.headers.get("content-type", "").lower().partition(";")[0].strip() == CSV
 
 
-class TableRoute(JsonRoute):
-    """A route that reads JSON or CSV by TableRequest."""
+def json_router(reads: type[JsonRequest] = JsonRequest) -> APIRouter:
+    """A router of JsonRoutes that read this kind of request."""
 
-    request_class = TableRequest
+    class Route(JsonRoute):
+        request_class = reads
 
-
-def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
-    """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
-    return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
+    return router_of(Route)
 
 
-def table_router() -> APIRouter:
-    """A router whose routes read a table, as JSON or CSV."""
-    return APIRouter(route_class=TableRoute)
+def router_of(kind: type[APIRoute]) -> APIRouter:
+    """A router of routes of this class, with documented errors; the name of a route is the id of its operation."""
+    return APIRouter(route_class=kind, responses=RESPONSES, generate_unique_id_function=attrgetter("name"))
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -94,7 +94,7 @@ class Resume(_RunCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryOverdue(_RunCommand):
-    """Request again what is overdue, without waiting for its timer, and request the timer that the run then needs."""
+    """Send overdue requests again, without waiting for their timer, and request the timer that the run then needs."""
 
     saga_id: str
 

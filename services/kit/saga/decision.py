@@ -101,7 +101,7 @@ def retry_overdue(decision: DecisionBuilder[F]) -> None:
 def request_again(decision: DecisionBuilder[F], name: str, undo: bool) -> None:
     """Emit the request of the next attempt."""
     if not isinstance(decision.run, NotStarted):
-        decision.emit(next_request(decision.saga, decision.run.progress, decision.saga_id, name, undo, decision.at))
+        decision.emit(next_request(decision.saga, decision.run.progress, name, undo, decision.at))
 
 
 def _awaited_requests(saga: Saga[F], run: Run) -> Iterator[tuple[str, bool, RequestState]]:

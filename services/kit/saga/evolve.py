@@ -106,7 +106,7 @@ def _status_changed(run: Started, event: Message) -> Run:
             return run
 
 
-def _outcome(event: messages.RunCompensating | messages.RunCompensated) -> Outcome:
+def _outcome(event: messages.Compensation) -> Outcome:
     return Outcome(event.cause, event.step, event.error_code, event.error)
 
 
@@ -143,11 +143,7 @@ def _with_request(step: StepRun, undo: bool, state: RequestState) -> StepRun:
     return StepRun(doing, undoing, step.undo_base, step.successes)
 
 
-def _with_state(
-    run: Started,
-    event: messages.StepRequest | messages.StepPending | messages.StepFailed | messages.StepTimedOut,
-    state: RequestState,
-) -> Started:
+def _with_state(run: Started, event: messages.StepMessage, state: RequestState) -> Started:
     step = run.progress.step(event.step)
     return _with_step(run, event.step, _with_request(step, event.undo, state))
 

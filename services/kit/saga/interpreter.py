@@ -62,6 +62,7 @@ from services.kit.saga.decision import (
 )
 from services.kit.saga.evolve import evolve, facts_version, newer
 from services.kit.saga.next_events import next_events
+from services.kit.saga.participant import reply_to
 from services.kit.saga.run import (
     Compensating,
     Completed,
@@ -74,7 +75,6 @@ from services.kit.saga.run import (
     StepRun,
     Stuck,
     Succeeded,
-    status_of,
 )
 from services.kit.saga.table import Saga, Step, table_of
 
@@ -96,7 +96,7 @@ def decide(tables: Sequence[Saga[F]], command: SagaCommand, run: Run) -> Decisio
     if isinstance(command, Resume) and not isinstance(run, Stuck):
         return _not_stuck(run)
     _apply(decision, command)
-    while events := next_events(saga, decision.run, decision.saga_id, command.at):
+    while events := next_events(saga, decision.run, command.at):
         decision.emit(*events)
     update_timers(decision, run)
     return decision.events
@@ -104,8 +104,8 @@ def decide(tables: Sequence[Saga[F]], command: SagaCommand, run: Run) -> Decisio
 
 def _not_stuck(run: Run) -> Rejected:
     if isinstance(run, NotStarted):
-        return Rejected("run-not-found", "there is no run with this id", missing=True)
-    return Rejected("run-not-stuck", f"the run is {status_of(run)}: only a stuck run can be resumed")
+        return Rejected("run-not-found", "There is no run with this id.", missing=True)
+    return Rejected("run-not-stuck", f"Only a stuck run can be resumed: this run is {run.status}.")
 
 
 # Commands
@@ -197,11 +197,7 @@ def _reply_received(decision: DecisionBuilder[F], reply: messages.StepReply) -> 
 
 
 def _pending(decision: DecisionBuilder[F], reply: messages.StepReply, answer_by: datetime) -> None:
-    decision.emit(
-        decision.saga.vocabulary.pending(
-            saga_id=decision.saga_id, step=reply.step, undo=reply.undo, attempt=reply.attempt, answer_by=answer_by
-        )
-    )
+    decision.emit(decision.saga.vocabulary.pending(**reply_to(reply), answer_by=answer_by))
 
 
 def _is_new_success(run: Run, step: StepRun, reply: messages.StepReply) -> bool:
@@ -227,17 +223,12 @@ def _success(decision: DecisionBuilder[F], reply: messages.StepReply) -> message
         # no lists: they can be long, and stand in the reply itself; no facts: they can be personal data
         if name not in _REPLY_FIELDS | facts and value is not None and not isinstance(value, tuple | list):
             data[name] = to_jsonable_python(value)
-    return decision.saga.vocabulary.succeeded(
-        saga_id=decision.saga_id, step=reply.step, undo=reply.undo, attempt=reply.attempt, data=data
-    )
+    return decision.saga.vocabulary.succeeded(**reply_to(reply), data=data)
 
 
 def _failure(decision: DecisionBuilder[F], reply: messages.StepReply) -> messages.StepFailed:
     return decision.saga.vocabulary.failed(
-        saga_id=decision.saga_id,
-        step=reply.step,
-        undo=reply.undo,
-        attempt=reply.attempt,
+        **reply_to(reply),
         transient=reply.transient,
         error_code=reply.error_code or "failed",
         error=reply.error or "no reason was given",

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message
 
 __all__ = [
+    "Compensation",
     "ReplyTo",
     "RunAmended",
     "RunClosed",
@@ -22,6 +23,7 @@ __all__ = [
     "RunStarted",
     "RunStuck",
     "StepFailed",
+    "StepMessage",
     "StepPending",
     "StepReply",
     "StepRequest",
@@ -43,20 +45,26 @@ class SagaMessage(Message):
     saga_id: str
 
 
-class StepRequest(SagaMessage):
+class StepMessage(SagaMessage):
+    """A message about one attempt to do a step of a run, or to undo it."""
+
+    step: str
+    undo: bool = False
+    attempt: int
+
+
+class StepRequest(StepMessage):
     """A request to do, or to undo, one step. The participant replies with the same `step`, `undo` and `attempt`.
 
     `attempt` counts from 1. After `answer_by` the run requests again; a reply that comes later still counts.
     """
 
     expires_after: ClassVar[timedelta | None] = REQUEST_EXPIRES_AFTER
-    step: str
-    undo: bool = False
     attempt: int = Field(default=1, ge=1)
     answer_by: Instant | None = None
 
 
-class StepReply(SagaMessage):
+class StepReply(StepMessage):
     """The reply to a StepRequest.
 
     A failure is `transient` if another attempt may succeed. Otherwise it is a refusal, and the run does not retry:
@@ -64,8 +72,6 @@ class StepReply(SagaMessage):
     the participant has begun, and replies again by then. A failure that `revokes` takes back the success of an undo.
     """
 
-    step: str
-    undo: bool = False
     attempt: int = Field(default=1, ge=1)
     success: bool = True
     transient: bool = False
@@ -100,44 +106,31 @@ class RunAmended(SagaMessage):
     facts_version: int
 
 
-class StepSucceeded(SagaMessage):
+class StepSucceeded(StepMessage):
     """A participant did a step, or undid it."""
 
-    step: str
-    undo: bool = False
-    attempt: int
     data: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class StepFailed(SagaMessage):
+class StepFailed(StepMessage):
     """One attempt failed; a timer for a retry follows if the run tries again.
 
     `revokes` says that the attempt was an undo that had succeeded and did not last.
     """
 
-    step: str
-    undo: bool = False
-    attempt: int
     transient: bool
     error_code: str
     error: str
     revokes: bool = False
 
 
-class StepTimedOut(SagaMessage):
+class StepTimedOut(StepMessage):
     """No reply came before the deadline: the step may be done, so the run requests it again, or undoes it."""
 
-    step: str
-    undo: bool = False
-    attempt: int
 
-
-class StepPending(SagaMessage):
+class StepPending(StepMessage):
     """The participant has begun and needs until `answer_by`."""
 
-    step: str
-    undo: bool = False
-    attempt: int
     answer_by: Instant
 
 
@@ -145,8 +138,8 @@ class RunCompleted(SagaMessage):
     """Every step of the run has succeeded."""
 
 
-class RunCompensating(SagaMessage):
-    """The run begins to undo what was done, in reverse order."""
+class Compensation(SagaMessage):
+    """The reason for which a run undoes its finished steps."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None = None
@@ -154,13 +147,12 @@ class RunCompensating(SagaMessage):
     error: str
 
 
-class RunCompensated(SagaMessage):
+class RunCompensating(Compensation):
+    """The run begins to undo the finished steps, in reverse order."""
+
+
+class RunCompensated(Compensation):
     """Everything that was done is undone."""
-
-    cause: Literal["failed", "cancelled"]
-    step: str | None = None
-    error_code: str
-    error: str
 
 
 class RunFailed(SagaMessage):
@@ -190,12 +182,9 @@ class RunClosed(SagaMessage):
     """The effects of the run cannot be undone any more: it ignores a cancellation, and ends one that is under way."""
 
 
-class StepTimer(SagaMessage):
+class StepTimer(StepMessage):
     """The timer event that reaches a run when a retry or a deadline is due."""
 
-    step: str
-    undo: bool = False
-    attempt: int
     kind: TimerKind
 
 

@@ -31,24 +31,24 @@ __all__ = ["next_events", "next_request"]
 F = TypeVar("F", bound=messages.RunStarted)
 
 
-def next_events(saga: Saga[F], run: Run, saga_id: str, at: datetime) -> list[Message]:
+def next_events(saga: Saga[F], run: Run, at: datetime) -> list[Message]:
     """The events that follow from the state of a run; none if the run has to wait.
 
     A run with a step that its table does not have is stuck: nobody knows how to undo the step, or what comes before it.
     """
     if isinstance(run, Open) and (unknown := _unknown_step(saga, run.progress)):
         is_told = isinstance(run, Stuck) and unknown in run.steps
-        return [] if is_told else [_stuck_on_unknown(saga, run.progress, saga_id, unknown)]
+        return [] if is_told else [_stuck_on_unknown(saga, run.progress, unknown)]
     match run:
         case Running(progress=progress):
-            return _forward(saga, progress, saga_id, at)
+            return _forward(saga, progress, at)
         case Compensating(progress=progress, outcome=outcome):
-            return _backward(saga, progress, outcome, frozenset(), saga_id, at)
+            return _backward(saga, progress, outcome, frozenset(), at)
         case Stuck(progress=progress, outcome=outcome, steps=stuck):
-            return _backward(saga, progress, outcome, stuck, saga_id, at)
+            return _backward(saga, progress, outcome, stuck, at)
         case Compensated(progress=progress, outcome=outcome) | Failed(progress=progress, outcome=outcome):
             late = _unknown_step(saga, progress) or any(_needs_undo(step, progress) for step in saga.steps)
-            return [_outcome_event(saga.vocabulary.compensating, saga_id, outcome)] if late else []
+            return [_outcome_event(saga.vocabulary.compensating, progress, outcome)] if late else []
         case NotStarted() | Completed():
             return []
         case _:
@@ -62,10 +62,10 @@ def _unknown_step(saga: Saga[F], progress: Progress) -> str | None:
     return next((name for name in unknown if progress.step(name).needs_undo), None)
 
 
-def _stuck_on_unknown(saga: Saga[F], progress: Progress, saga_id: str, name: str) -> Message:
+def _stuck_on_unknown(saga: Saga[F], progress: Progress, name: str) -> Message:
     version = progress.facts.table_version
     return saga.vocabulary.stuck(
-        saga_id=saga_id,
+        saga_id=progress.facts.saga_id,
         step=name,
         attempt=progress.step(name).doing.attempt,
         error_code="step-unknown",
@@ -73,39 +73,39 @@ def _stuck_on_unknown(saga: Saga[F], progress: Progress, saga_id: str, name: str
     )
 
 
-def _forward(saga: Saga[F], progress: Progress, saga_id: str, at: datetime) -> list[Message]:
+def _forward(saga: Saga[F], progress: Progress, at: datetime) -> list[Message]:
     requests: list[Message] = []
     for step in saga.steps:
         doing = progress.step(step.name).doing
         match doing:
-            case RefusedByParticipant(error_code=code, error=error):
-                return [_give_up(saga, progress, saga_id, Outcome("failed", step.name, code, error))]
-            case OutcomeUnknown(attempt=attempt, error_code=code, error=error) if attempt >= step.attempts_max:
-                return [_give_up(saga, progress, saga_id, Outcome("failed", step.name, code, error))]
+            case RefusedByParticipant() | OutcomeUnknown() if _is_final(doing, step.attempts_max):
+                return [_give_up(saga, progress, Outcome("failed", step.name, doing.error_code, doing.error))]
             case OutcomeUnknown():
-                requests.append(next_request(saga, progress, saga_id, step.name, False, at))
+                requests.append(next_request(saga, progress, step.name, False, at))
             case NotRequested() if all(isinstance(progress.step(name).doing, Succeeded) for name in step.after):
-                requests.append(next_request(saga, progress, saga_id, step.name, False, at))
+                requests.append(next_request(saga, progress, step.name, False, at))
             case _:
                 pass
     if all(isinstance(progress.step(step.name).doing, Succeeded) for step in saga.steps):
-        return [saga.vocabulary.completed(saga_id=saga_id)]
+        return [saga.vocabulary.completed(saga_id=progress.facts.saga_id)]
     return requests
 
 
-def _give_up(saga: Saga[F], progress: Progress, saga_id: str, outcome: Outcome) -> Message:
+def _is_final(failure: RefusedByParticipant | OutcomeUnknown, attempts_max: int) -> bool:
+    return isinstance(failure, RefusedByParticipant) or failure.attempt >= attempts_max
+
+
+def _give_up(saga: Saga[F], progress: Progress, outcome: Outcome) -> Message:
     if any(_needs_undo(step, progress) for step in saga.steps):
-        return _outcome_event(saga.vocabulary.compensating, saga_id, outcome)
+        return _outcome_event(saga.vocabulary.compensating, progress, outcome)
     return saga.vocabulary.run_failed(
-        saga_id=saga_id, step=outcome.step, error_code=outcome.error_code, error=outcome.error
+        saga_id=progress.facts.saga_id, step=outcome.step, error_code=outcome.error_code, error=outcome.error
     )
 
 
-def _outcome_event(
-    kind: type[messages.RunCompensating] | type[messages.RunCompensated], saga_id: str, outcome: Outcome
-) -> Message:
+def _outcome_event(kind: type[messages.Compensation], progress: Progress, outcome: Outcome) -> Message:
     return kind(
-        saga_id=saga_id,
+        saga_id=progress.facts.saga_id,
         cause=outcome.cause,
         step=outcome.step,
         error_code=outcome.error_code,
@@ -114,7 +114,7 @@ def _outcome_event(
 
 
 def _backward(
-    saga: Saga[F], progress: Progress, outcome: Outcome, stuck: frozenset[str], saga_id: str, at: datetime
+    saga: Saga[F], progress: Progress, outcome: Outcome, stuck: frozenset[str], at: datetime
 ) -> list[Message]:
     events: list[Message] = []
     for step in reversed(saga.steps):
@@ -123,22 +123,22 @@ def _backward(
         current = progress.step(step.name)
         match current.undoing:
             case NotRequested():
-                events.append(next_request(saga, progress, saga_id, step.name, True, at))
+                events.append(next_request(saga, progress, step.name, True, at))
             case OutcomeUnknown(attempt=attempt) if attempt - current.undo_base < step.undo_attempts_max:
-                events.append(next_request(saga, progress, saga_id, step.name, True, at))
+                events.append(next_request(saga, progress, step.name, True, at))
             case (
                 OutcomeUnknown(attempt=attempt, error_code=code, error=error)
                 | RefusedByParticipant(attempt=attempt, error_code=code, error=error)
             ) if step.name not in stuck:
                 events.append(
                     saga.vocabulary.stuck(
-                        saga_id=saga_id, step=step.name, attempt=attempt, error_code=code, error=error
+                        saga_id=progress.facts.saga_id, step=step.name, attempt=attempt, error_code=code, error=error
                     )
                 )
             case _:
                 pass
     if not any(_needs_undo(step, progress) for step in saga.steps):
-        return [_outcome_event(saga.vocabulary.compensated, saga_id, outcome)]
+        return [_outcome_event(saga.vocabulary.compensated, progress, outcome)]
     return events
 
 
@@ -154,12 +154,12 @@ def _is_later_undone(saga: Saga[F], step: Step[F], progress: Progress) -> bool:
     )
 
 
-def next_request(saga: Saga[F], progress: Progress, saga_id: str, name: str, undo: bool, at: datetime) -> Message:
+def next_request(saga: Saga[F], progress: Progress, name: str, undo: bool, at: datetime) -> Message:
     """The request of the next attempt to do, or to undo, a step."""
     step = saga.by_name[name]
     current = progress.step(name)
     number = (current.undoing if undo else current.doing).attempt + 1
-    attempt = Attempt(saga_id=saga_id, step=name, undo=undo, attempt=number, answer_by=at + step.deadline)
-    next_request = step.undo if undo else step.do
-    assert next_request is not None and isinstance(progress.facts, saga.vocabulary.started)
-    return next_request.build(progress.facts, attempt)
+    facts, request = progress.facts, step.undo if undo else step.do
+    assert request is not None and isinstance(facts, saga.vocabulary.started)
+    attempt = Attempt(saga_id=facts.saga_id, step=name, undo=undo, attempt=number, answer_by=at + step.deadline)
+    return request.build(facts, attempt)

@@ -23,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Message
-from services.kit.saga.messages import ReplyTo, StepReply, StepRequest
+from services.kit.saga.messages import ReplyTo, StepMessage, StepReply, StepRequest
 
 __all__ = [
     "CallFirst",
@@ -153,7 +153,7 @@ def customer_of(messages: Iterable[Message]) -> str | None:
     return next((found for message in messages if (found := getattr(message, "customer_id", None))), None)
 
 
-def reply_to(request: StepRequest | StepReply) -> ReplyTo:
+def reply_to(request: StepMessage) -> ReplyTo:
     """The fields by which the saga knows which request a reply answers; of a reply, the request that it answered."""
     return {
         "saga_id": request.saga_id,
@@ -164,6 +164,6 @@ def reply_to(request: StepRequest | StepReply) -> ReplyTo:
 
 
 def failed(reply: type[Rep], request: StepRequest | StepReply, failure: Failure, **fields: object) -> Rep:
-    """A reply that says what failed; `fields` are those that this type of reply has beside those of every reply."""
+    """A reply with the failure; `fields` are those of this type of reply beside those of every reply."""
     why = {"transient": failure.transient, "error_code": failure.code, "error": failure.detail}
     return reply.model_validate({**reply_to(request), "success": False, **why, **fields})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import ClassVar, Literal
 
 from services.kit.saga import messages
 
@@ -31,7 +31,6 @@ __all__ = [
     "Stuck",
     "Succeeded",
     "Timer",
-    "status_of",
 ]
 
 # The state of the request to do, or to undo, one step; `attempt` is the number of the last attempt
@@ -119,6 +118,9 @@ class StepRun:
 
 # The state of a run
 
+Status = Literal["not_started", "started", "completed", "compensating", "compensated", "failed", "stuck"]
+"""The status of a run in answers and views."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -177,6 +179,7 @@ _UNTOUCHED = StepRun()
 class NotStarted:
     """The start has not arrived; amendments or a cancellation may have arrived before it."""
 
+    status: ClassVar[Status] = "not_started"
     amendments: tuple[messages.RunAmended, ...] = ()
     cancelled: Outcome | None = None
 
@@ -185,6 +188,7 @@ class NotStarted:
 class Running:
     """The run does the steps."""
 
+    status: ClassVar[Status] = "started"
     progress: Progress
 
 
@@ -192,6 +196,7 @@ class Running:
 class Completed:
     """Every step was done."""
 
+    status: ClassVar[Status] = "completed"
     progress: Progress
 
 
@@ -199,6 +204,7 @@ class Completed:
 class Compensating:
     """The run undoes what was done."""
 
+    status: ClassVar[Status] = "compensating"
     progress: Progress
     outcome: Outcome
 
@@ -207,6 +213,7 @@ class Compensating:
 class Stuck:
     """The run gave up undoing `steps`, and goes on undoing the others."""
 
+    status: ClassVar[Status] = "stuck"
     progress: Progress
     outcome: Outcome
     steps: frozenset[str]
@@ -216,6 +223,7 @@ class Stuck:
 class Compensated:
     """Everything that was done is undone."""
 
+    status: ClassVar[Status] = "compensated"
     progress: Progress
     outcome: Outcome
 
@@ -224,6 +232,7 @@ class Compensated:
 class Failed:
     """The run failed before anything was done."""
 
+    status: ClassVar[Status] = "failed"
     progress: Progress
     outcome: Outcome
 
@@ -232,25 +241,3 @@ Open = Running | Compensating | Stuck
 """A run that has not ended."""
 Started = Running | Completed | Compensating | Stuck | Compensated | Failed
 Run = NotStarted | Started
-Status = Literal["not_started", "started", "completed", "compensating", "compensated", "failed", "stuck"]
-
-
-def status_of(run: Run) -> Status:
-    """The status of a run in answers and views."""
-    match run:
-        case NotStarted():
-            return "not_started"
-        case Running():
-            return "started"
-        case Completed():
-            return "completed"
-        case Compensating():
-            return "compensating"
-        case Compensated():
-            return "compensated"
-        case Failed():
-            return "failed"
-        case Stuck():
-            return "stuck"
-        case _:
-            assert_never(run)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Generic, TypedDict, TypeVar
+from typing import Generic, TypeVar
 
 from services.kit.domain.message import Message
 from services.kit.saga import messages
@@ -34,13 +34,9 @@ DOUBLINGS_MAX = 20
 F = TypeVar("F", bound=messages.RunStarted)
 
 
-class Attempt(TypedDict):
+class Attempt(messages.ReplyTo):
     """The fields that every request has: which attempt of which step it is, and when the run stops waiting for it."""
 
-    saga_id: str
-    step: str
-    undo: bool
-    attempt: int
     answer_by: datetime
 
 

@@ -22,18 +22,8 @@ from services.kit.saga.commands import (
 
 __all__ = ["describe_command", "describe_event", "label"]
 
-About = (
-    messages.StepRequest
-    | messages.StepReply
-    | messages.StepTimer
-    | messages.StepSucceeded
-    | messages.StepFailed
-    | messages.StepTimedOut
-    | messages.StepPending
-)
 
-
-def label(about: About) -> str:
+def label(about: messages.StepMessage) -> str:
     """The step, whether it is its undo, and which attempt: `undo ship #2`."""
     return f"{'undo ' if about.undo else ''}{about.step} #{about.attempt}"
 

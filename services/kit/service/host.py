@@ -30,9 +30,9 @@ class Host:
     failures: FailedMessages
     handler: CommandHandler
     receipts: Receipts | None = None
-    """Without them nobody looks for events that delivery gave up."""
+    """Without them the service does not look for events that delivery gave up."""
     metrics_store: MetricsStore | None = None
-    """Keeps what the process counts; a process with several services has none."""
+    """Stores the metrics of the process; a process with several services has none."""
     retention: Retention | None = None
     """Without it nothing is removed because of its age."""
 

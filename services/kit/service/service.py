@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from services.kit.auth.tokens import Revocations, bearer, delivery_verifier
 from services.kit.config.settings import Settings
@@ -25,8 +25,19 @@ from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
 from services.kit.telemetry.activity import ACTIVITY, request_name
 from services.kit.telemetry.logging import log
-from services.kit.telemetry.metrics import METRICS
-from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty, unversioned
+from services.kit.telemetry.metrics import MEDIA_TYPE, METRICS
+from services.kit.wire.asgi import (
+    HEALTH_PATHS,
+    App,
+    Receive,
+    Scope,
+    Send,
+    TooLong,
+    TooManyHeaders,
+    send_body,
+    send_empty,
+    unversioned,
+)
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -39,6 +50,7 @@ __all__ = [
     "URL_BYTES_MAX",
     "WARM_AGAIN_SECONDS",
     "Hook",
+    "Routers",
     "Service",
 ]
 
@@ -55,6 +67,8 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 Hook = Callable[[], Awaitable[None]]
+Routers: TypeAlias = "Sequence[APIRouter]"
+"""In quotes, because a service that is woken by an event does not import FastAPI."""
 
 
 class Service:
@@ -72,7 +86,7 @@ class Service:
         host: Host | Settings,
         *,
         reactions: Reactions | None = None,
-        routers: Callable[[], Sequence[APIRouter]] | None = None,
+        routers: Callable[[], Routers] | None = None,
         provides: Sequence[object] | Callable[[], Sequence[object]] = (),
         admin_scope: str = "",
         warms: Sequence[str] = (),
@@ -126,9 +140,9 @@ class Service:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path.startswith("/healthz/"):
-            await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
+            await send_empty(send, 200 if path in HEALTH_PATHS else 404)
         elif path == "/metrics":
-            await self._metrics(send)
+            await send_body(send, 200, METRICS.render(), MEDIA_TYPE)
         else:
             self._in_flight += 1
             ACTIVITY.note(_named(path, scope))
@@ -160,7 +174,9 @@ class Service:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > headers_bytes_max:
             return TooManyHeaders("headers-too-long", f"headers may have {headers_bytes_max} bytes")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
-            return Unavailable("overloaded", "too many requests are in progress: send the request again in a second", 1)
+            return Unavailable(
+                "overloaded", "Too many requests are in progress. Send the request again in a second.", 1
+            )
         return None
 
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,9 +187,9 @@ class Service:
             return
         if self._endpoint is None or scope["method"] != "POST":
             # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
-            await Outcome(405, "method-not-allowed: this service takes no events, or takes them by POST only").send(
-                send
-            )
+            await Outcome(
+                405, "method-not-allowed: this service receives no events, or receives them by POST only"
+            ).send(send)
             return
         try:
             if self._delivery_verifier is not None:
@@ -253,15 +269,6 @@ class Service:
         elif self._metrics_store is not None:
             await self._metrics_store.close()
         await tracing.close()
-
-    async def _metrics(self, send: Send) -> None:
-        body = METRICS.render()
-        headers = [
-            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
     def _in_background(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

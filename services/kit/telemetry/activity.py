@@ -1,6 +1,6 @@
 """Each process writes the request or event that it handled last into the names of its database sessions.
 
-Whoever looks at the sessions of a database sees which services are awake, and by this also why, without asking them.
+So the sessions of a database show which services are awake, and for which request or event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 __all__ = ["ACTIVITY", "SESSION", "Activity", "request_name"]
 
 SESSION = "zerocart"
-"""Begins the name of each session of a service; the second and what was handled then may follow."""
+"""Begins the name of each session of a service; the time and the name of the latest request or event follow."""
 NAME_CHARS_MAX = 63
 """Postgres cuts a longer name (NAMEDATALEN)."""
 _FIRST_SEGMENT = re.compile(r"/[a-z-]*")

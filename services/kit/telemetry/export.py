@@ -36,7 +36,7 @@ KINDS: Mapping[Kind, SpanKind] = {
 
 
 class OtlpExporter:
-    """Sends what one process of `service` does to the collector that the environment names."""
+    """Sends the spans of one process of `service` to the collector that the environment names."""
 
     def __init__(self, service: str) -> None:
         resource = Resource.create({"service.name": service, "service.namespace": "zerocart"})
@@ -51,16 +51,16 @@ class OtlpExporter:
         return OtlpSpan(self._tracer.start_span(name, context, KINDS[kind]))
 
     async def close(self) -> None:
-        """Hand over what is left; a collector that is away is not waited for beyond CLOSE_SECONDS_MAX."""
+        """Send the remaining spans; wait at most CLOSE_SECONDS_MAX for a collector that does not answer."""
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def shut_down() -> None:
             self._provider.shutdown()
-            with suppress(RuntimeError):  # nobody waited until now, and the loop is gone
+            with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(done.set)
 
-        # not the loop's own executor: the end of the process would wait for that
+        # not in the executor of the loop, because the process would wait for it at its end
         threading.Thread(target=shut_down, daemon=True).start()
         try:
             await asyncio.wait_for(done.wait(), CLOSE_SECONDS_MAX)

@@ -15,11 +15,11 @@ from services.kit.telemetry.tracing import TRACE
 __all__ = ["CORRELATION", "REDACTED", "configure", "keep_out", "log", "without_values"]
 
 CORRELATION: ContextVar[str] = ContextVar("correlationid", default="")
-"""The order (or other thing) that this task is about."""
+"""The id of the order, or of the other thing, that this task is about."""
 
 REDACTED = "[redacted]"
 SECRET_CHARS_MIN = 6
-"""Shorter texts are not looked for: they would be found everywhere."""
+"""Shorter texts are not replaced: they occur by chance."""
 
 VALUES = re.compile(r"\nDETAIL: .*?(?=\nHINT: |\n\nThe above |\n\nDuring handling |\Z)", re.DOTALL)
 """What Postgres adds to an error: the values of the row, which may be personal data."""
@@ -71,7 +71,7 @@ def configure(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it means for us is said by us
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the publisher logs what matters
 
 
 def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["CELLS", "COUNTER", "DURATION_BUCKETS_SECONDS", "METRICS", "Cell", "Metrics", "families", "text"]
+__all__ = [
+    "CELLS", "COUNTER", "DURATION_BUCKETS_SECONDS", "MEDIA_TYPE", "METRICS", "Cell", "Metrics", "families", "text",
+]  # fmt: skip
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CELLS = len(DURATION_BUCKETS_SECONDS) + 2
-"""One for each bucket, one for what is longer, and the sum."""
+"""One for each bucket, one for longer durations, and one for the sum."""
 COUNTER = -1
 """The slot of a counter; those of a histogram are 0 and up."""
 
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""That of the Prometheus text format."""
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -130,4 +134,4 @@ def _json(labels: Labels) -> str:
 
 
 METRICS = Metrics()
-"""The process's own; services count business facts here too."""
+"""The metrics of this process; services count business facts here, too."""

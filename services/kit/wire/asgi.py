@@ -10,6 +10,7 @@ from services.kit.domain.errors import Unreadable
 
 __all__ = [
     "BODY_SECONDS_MAX",
+    "HEALTH_PATHS",
     "VERSION",
     "App",
     "Receive",
@@ -21,12 +22,13 @@ __all__ = [
     "TooSlow",
     "UnsupportedType",
     "read_body",
+    "send_body",
     "send_empty",
-    "send_text",
     "trace_of",
     "unversioned",
 ]
 
+HEALTH_PATHS = ("/healthz/live", "/healthz/ready")
 VERSION = "/v1"
 """Begins the public paths of the REST interface. The edge removes it; a gateway in its place leaves it."""
 
@@ -89,7 +91,7 @@ async def _whole(receive: Receive, bytes_max: int) -> bytes:
     while True:
         part = await receive()
         if part["type"] == "http.disconnect":
-            raise Unreadable("disconnected", "the client disconnected before the end of the body")
+            raise Unreadable("disconnected", "The client disconnected before the end of the body.")
         chunk: bytes = part.get("body", b"")
         size += len(chunk)
         if size > bytes_max:
@@ -105,10 +107,11 @@ async def send_empty(send: Send, status: int, retry_after_seconds: int | None = 
     await _send(send, status, headers, b"", retry_after_seconds)
 
 
-async def send_text(send: Send, status: int, text: str, retry_after_seconds: int | None = None) -> None:
-    """Send a response whose body is a text in ASCII."""
-    body = text.encode("ascii")
-    headers = [(b"content-type", b"text/plain; charset=us-ascii"), (b"content-length", str(len(body)).encode())]
+async def send_body(
+    send: Send, status: int, body: bytes, media_type: str, retry_after_seconds: int | None = None
+) -> None:
+    """Send a response with a body."""
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body))]
     await _send(send, status, headers, body, retry_after_seconds)
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
+from services.kit.domain.instants import instant_text
 from services.kit.domain.principal import ATTRIBUTES as PRINCIPAL
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.wire.strict_json import UTF_8, is_storable, read_json
@@ -130,7 +131,7 @@ def _attributes_of(event: RecordedEvent, meta: Mapping[str, str]) -> dict[str, s
         "id": event_id(event.stream, event.version),
         "source": source_of(event.service),
         "type": event.type,
-        "time": _rfc3339(event.time),
+        "time": instant_text(event.time.astimezone(UTC)),
         "dataschema": f"urn:zerocart:schema:{event.type}",
         "position": str(event.position),
         **{name: meta[name] for name in _META if meta.get(name)},
@@ -297,7 +298,3 @@ def _instant(name: str, text: str) -> datetime:
 def _microseconds(text: str) -> str:
     # a nanosecond clock sends nine digits, of which datetime keeps six
     return _NANOSECONDS.sub(r"\1", text)
-
-
-def _rfc3339(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -129,4 +129,4 @@ def _refuse_half_characters(value: object) -> None:
 
 
 def _bad(why: str) -> Unreadable:
-    return Unreadable("bad-json", f"the body is not valid JSON: {why}")
+    return Unreadable("bad-json", f"The body is not valid JSON: {why}.")

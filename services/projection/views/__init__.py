@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.kit.domain.message import Message
 from services.projection.view import View
 from services.projection.views.analytics import ANALYTICS_VIEW
 from services.projection.views.audit import AUDIT_VIEW
@@ -15,13 +14,10 @@ from services.projection.views.revocations import REVOCATIONS_VIEW
 from services.projection.views.stock import STOCK_VIEW
 from services.projection.views.timeline import TIMELINE_VIEW
 
-__all__ = ["NUDGES", "VIEWS"]
+__all__ = ["VIEWS"]
 
 _VIEWS = (
     ORDERS_VIEW, TIMELINE_VIEW, STOCK_VIEW, CUSTOMERS_VIEW, ANALYTICS_VIEW, PRODUCTS_VIEW, REVOCATIONS_VIEW,
     AUDIT_VIEW,
 )  # fmt: skip
 VIEWS: Mapping[str, View] = {view.name: view for view in _VIEWS}
-
-NUDGES: Mapping[str, type[Message]] = {type_: model for view in VIEWS.values() for type_, model in view.wakes.items()}
-"""The events that change a row of a view, by type; each of them nudges the projection."""

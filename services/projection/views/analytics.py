@@ -8,7 +8,6 @@ from operator import add, sub
 from typing import Any, NamedTuple
 
 from services.contracts import fulfillment, orders, payments
-from services.kit.domain.message import Message
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in
 from services.projection.views.order_figures import (
@@ -117,19 +116,17 @@ def _day_alone(day: date) -> tuple[date]:
     return (day,)
 
 
-WAKES: Sequence[type[Message]] = (
-    orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
-    orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
-    orders.OrderEdited,
-    fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
-)  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
     revision=9,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
-    wakes={model.type: model for model in WAKES},
+    wakes=(
+        orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
+        orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
+        orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
+        orders.OrderEdited, fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
+    ),
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
-    also={payments.PaymentRefunded.type: payments.PaymentRefunded},
+    also=(payments.PaymentRefunded,),
     feed=feed,
-)
+)  # fmt: skip

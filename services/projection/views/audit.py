@@ -66,18 +66,16 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.add(AUDIT, [entry for entry in entries if entry])
 
 
-WAKES: Sequence[type[Message]] = (
-    # rare changes that no other view wakes the projection for
-    users.StaffInvited, users.StaffRoleChanged, users.ClientCreated, users.ClientSecretRotated, users.ClientRevoked,
-    users.ProfileChanged, users.PreferencesChanged,
-    webhooks.EndpointCreated, webhooks.EndpointChanged, webhooks.SecretRotated, webhooks.EndpointDeleted,
-    webhooks.EndpointTested,
-)  # fmt: skip
 AUDIT_VIEW = View(
     name="audit",
     revision=1,
     tables=(AUDIT,),
-    wakes={model.type: model for model in WAKES},
-    also={type_: model for type_, model in AUDITED.items() if model not in WAKES},
+    wakes=(
+        # rare changes that no other view wakes the projection for
+        users.StaffInvited, users.StaffRoleChanged, users.ClientCreated, users.ClientSecretRotated, users.ClientRevoked,
+        users.ProfileChanged, users.PreferencesChanged, webhooks.EndpointCreated, webhooks.EndpointChanged,
+        webhooks.SecretRotated, webhooks.EndpointDeleted, webhooks.EndpointTested,
+    ),
+    also=tuple(AUDITED.values()),
     feed=feed,
-)
+)  # fmt: skip

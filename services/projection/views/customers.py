@@ -72,14 +72,13 @@ def _customer_of(message: Message) -> str | None:
     return getattr(message, "customer_id", None)
 
 
-WAKES: Sequence[type[Message]] = (
-    orders.OrderCreated, orders.OrderImported, orders.OrderImportCorrected, orders.OrderImportUndone,
-    users.UserDeleted, users.PersonErased,
-)  # fmt: skip
 CUSTOMERS_VIEW = View(
     name="customers",
     revision=4,
     tables=(CUSTOMERS, CUSTOMER_ORDERS),
-    wakes={model.type: model for model in WAKES},
+    wakes=(
+        orders.OrderCreated, orders.OrderImported, orders.OrderImportCorrected, orders.OrderImportUndone,
+        users.UserDeleted, users.PersonErased,
+    ),
     feed=feed,
-)
+)  # fmt: skip

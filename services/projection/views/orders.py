@@ -244,29 +244,21 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await refresh(rows, renamed | gone | set(lines), names)
 
 
-WAKES: Sequence[type[Message]] = (
-    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
-    orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
-    orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
-    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased, orders.OrderEdited,
-    fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
-    payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
-)  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
     revision=14,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
-    wakes={model.type: model for model in WAKES},
-    also={
-        model.type: model
-        for model in (
-            fulfillment.RunClosed,
-            fulfillment.RunCompensated,
-            fulfillment.RunCompleted,
-            shipping.ShipmentCreated,
-            shipping.ShipmentCancelled,
-            payments.PaymentRefunded,
-        )
-    },
+    wakes=(
+        orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
+        orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
+        orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
+        orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased, orders.OrderEdited, fulfillment.RunStarted,
+        fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed, payments.ProviderReported,
+        payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
+    ),
+    also=(
+        fulfillment.RunClosed, fulfillment.RunCompensated, fulfillment.RunCompleted, shipping.ShipmentCreated,
+        shipping.ShipmentCancelled, payments.PaymentRefunded,
+    ),
     feed=feed,
-)
+)  # fmt: skip

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.contracts import catalogue
-from services.kit.domain.message import Message
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in
 from services.read_model.products import PRICE_CHANGES, PRODUCT_TERMS, PRODUCTS, PriceChange, Product, ProductTerm
@@ -92,13 +91,10 @@ async def _count(rows: Rows, before: Mapping[str, Product], after: Mapping[str, 
         await rows.execute(FORGET, gone)
 
 
-WAKES: Sequence[type[Message]] = (
-    catalogue.ProductDefined, catalogue.ProductChanged, catalogue.ProductWithdrawn,
-)  # fmt: skip
 PRODUCTS_VIEW = View(
     name="products",
     revision=3,
     tables=(PRODUCTS, PRICE_CHANGES, PRODUCT_TERMS),
-    wakes={model.type: model for model in WAKES},
+    wakes=(catalogue.ProductDefined, catalogue.ProductChanged, catalogue.ProductWithdrawn),
     feed=feed,
 )

@@ -46,14 +46,13 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.put(REVOCATIONS, list(found.values()))
 
 
-WAKES: Sequence[type[Message]] = (
-    users.UserSuspended, users.UserReinstated, users.UserDeleted, users.PasswordChanged, users.PersonErased,
-    users.TokensRevoked, users.StaffRoleChanged,
-)  # fmt: skip
 REVOCATIONS_VIEW = View(
     name="revocations",
     revision=2,
     tables=(REVOCATIONS,),
-    wakes={model.type: model for model in WAKES},
+    wakes=(
+        users.UserSuspended, users.UserReinstated, users.UserDeleted, users.PasswordChanged, users.PersonErased,
+        users.TokensRevoked, users.StaffRoleChanged,
+    ),
     feed=feed,
-)
+)  # fmt: skip

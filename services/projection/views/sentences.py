@@ -31,8 +31,8 @@ class Sentence(NamedTuple):
 
 
 STEPS: Mapping[str, tuple[str, str]] = {
-    "reserve_inventory": ("holding the goods", "letting go of the goods"),
-    "authorize_payment": ("holding the money", "letting go of the money"),
+    "reserve_inventory": ("holding the goods", "releasing the goods"),
+    "authorize_payment": ("holding the money", "releasing the money"),
     "prepare_fulfillment": ("planning the parcels", "dropping the plan of the parcels"),
     "capture_payment": ("taking the money", "giving the money back"),
     "finalize_order": ("closing the order to changes", "opening the order to changes"),
@@ -119,7 +119,7 @@ def _released(event: inventory.InventoryReleased) -> Sentence:
     if not event.items:
         return Sentence(f"no goods were held any more{_again(event)}")
     units = _units(event.items)
-    return Sentence(f"{units} went back on the shelf" if event.restocked else f"{units} let go")
+    return Sentence(f"{units} went back on the shelf" if event.restocked else f"{units} released")
 
 
 def _refunded(event: payments.PaymentRefunded) -> Sentence:
@@ -181,12 +181,12 @@ def _not_answered(event: StepTimedOut) -> Sentence:
 
 def _undoing(event: fulfillment.RunCompensating) -> Sentence:
     if event.cause == "cancelled":
-        return Sentence("what was done is being undone: the order is being cancelled", event.error)
-    return Sentence(f"what was done is being undone: {_step(event.step or '', False)} failed", event.error)
+        return Sentence("the finished steps are being undone: the order is being cancelled", event.error)
+    return Sentence(f"the finished steps are being undone: {_step(event.step or '', False)} failed", event.error)
 
 
 def _stuck(event: fulfillment.RunStuck) -> Sentence:
-    return Sentence(f"{_step(event.step, True)} did not work: somebody has to look{_attempt(event)}", event.error)
+    return Sentence(f"{_step(event.step, True)} did not work: staff have to resolve it{_attempt(event)}", event.error)
 
 
 # In words
@@ -251,13 +251,13 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderHeld: _because("the order was put on hold"),
     orders.OrderEdited: _edited,
     orders.OrderEditPlanned: _because("a change of the lines is planned for when the order is confirmed"),
-    orders.OrderEditRequested: _because("a change of the lines was asked for"),
+    orders.OrderEditRequested: _because("a change of the lines was requested"),
     orders.OrderEditOverdue: _always(
-        "the change of the lines took too long: it is given up unless the parcels have it"
+        "the change of the lines took too long: it is dropped unless the parcels contain it already"
     ),
     orders.OrderEditRefused: _because("the lines of the order could not be changed"),
     orders.OrderReleased: _because("the order was released"),
-    orders.OrderCancellationRequested: _because("a cancellation was asked for"),
+    orders.OrderCancellationRequested: _because("a cancellation was requested"),
     orders.OrderCancelled: _because("the order was cancelled"),
     orders.OrderConfirmed: lambda event: Sentence(f"the order was confirmed: {_money(event.total)}"),
     orders.OrderFailed: _because("the order failed"),
@@ -267,7 +267,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderDelivered: _always("the goods arrived", "carrier"),
     fulfillment.RunStarted: _always("fulfillment began"),
     fulfillment.RunCompensating: _undoing,
-    fulfillment.RunCompensated: _always("what was done has been undone"),
+    fulfillment.RunCompensated: _always("all finished steps have been undone"),
     fulfillment.RunStuck: _stuck,
     fulfillment.RunResumed: lambda event: Sentence("fulfillment goes on", f"looked at by {event.by}", "operator"),
     fulfillment.StepTimedOut: _not_answered,
@@ -282,19 +282,19 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     inventory.ReservationReduced: lambda event: Sentence(
         f"{_units(event.items)} went back on the shelf" if event.items else "no goods went back on the shelf"
     ),
-    inventory.ReservationExpired: lambda event: Sentence(f"nobody came for {_units(event.items)} in time: let go"),
+    inventory.ReservationExpired: lambda event: Sentence(f"the reservation of {_units(event.items)} expired"),
     payments.PaymentAuthorized: _by_provider(lambda event: f"{_money(event.amount)} is held"),
     payments.PaymentDeclined: _by_provider(lambda event: f"the payment of {_money(event.amount)} was declined"),
     payments.PaymentCaptured: _by_provider(lambda event: f"{_money(event.amount)} was taken"),
     payments.PaymentVoided: _by_provider(
-        lambda event: "the money was let go" if event.transaction_id else "no money was held"
+        lambda event: "the hold on the money was released" if event.transaction_id else "no money was held"
     ),
     payments.PaymentRefunded: _refunded,
     payments.PaymentRefundPending: _by_provider(lambda event: f"{_money(event.amount)} is on its way back"),
     payments.PaymentFailed: _not_done,
     payments.PaymentCapturePending: lambda event: Sentence(f"{_money(event.amount)} waits to be taken by staff"),
     payments.CaptureRequested: lambda event: Sentence(f"staff decided to take {_money(event.amount)}"),
-    payments.VoidRequested: _because("staff decided to let the money go"),
+    payments.VoidRequested: _because("staff decided to release the money"),
     payments.RenewalRequested: lambda event: Sentence(f"the hold on {_money(event.amount)} expired and is renewed"),
     payments.RenewalRefused: lambda event: Sentence(
         f"the hold on {_money(event.amount)} was not renewed", event.error, "payment provider"

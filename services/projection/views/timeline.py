@@ -63,27 +63,25 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.add(TIMELINE, [entry_of(event, message) for event, message in changes_in(page, TIMELINE_VIEW)])
 
 
-WAKES: Sequence[type[Message]] = (
-    # the events with which an order may come to rest
-    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
-    orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated, orders.OrderHeld, orders.OrderReleased,
-    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused,
-    orders.OrderEditPlanned, inventory.ReservationReduced,
-    orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
-    inventory.ReservationCommitted, inventory.ReservationExpired,
-    inventory.ReservationRestocked, payments.ProviderReported,
-    payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
-    payments.PaymentCapturePending, payments.CaptureRequested, payments.VoidRequested,
-    # events that may come late, after that; they are rare
-    inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
-    shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
-)  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=9,
+    revision=10,
     tables=(TIMELINE,),
-    wakes={model.type: model for model in WAKES},
-    also={model.type: model for model in SENTENCES if model not in WAKES},
+    wakes=(
+        # the events with which an order may come to rest
+        orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
+        orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated, orders.OrderHeld,
+        orders.OrderReleased, orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused,
+        orders.OrderEditPlanned, inventory.ReservationReduced, orders.OrderCancelled, orders.OrderConfirmed,
+        orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, fulfillment.RunCompensated,
+        fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
+        inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
+        payments.ProviderReported, payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
+        payments.PaymentCapturePending, payments.CaptureRequested, payments.VoidRequested,
+        # events that may come late, after that; they are rare
+        inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined, shipping.ShippingFailed,
+        shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
+    ),
+    also=tuple(SENTENCES),
     feed=feed,
-)
+)  # fmt: skip

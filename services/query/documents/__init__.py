@@ -1,1 +1,1 @@
-"""Invoices and packing slips as PDF, made when somebody asks for them and not stored."""
+"""Invoices and packing slips as PDF, which are made for each request and not stored."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 
 from services.contracts.scopes import USERS_ADMIN
 from services.kit.auth.access import PUBLIC, needs
@@ -18,7 +18,7 @@ from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause
 from services.kit.rest.limits import limited
-from services.kit.rest.routes import TypedRoute, json_router, provided
+from services.kit.rest.routes import SmallJsonRequest, TypedRoute, json_router, provided, router_of
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
@@ -30,8 +30,8 @@ from services.users.tokens.grants import Grants, TokenRequest
 
 __all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "json_routes", "routes"]
 
-routes = APIRouter(route_class=TypedRoute)
-json_routes = json_router(small=True)
+routes = router_of(TypedRoute)
+json_routes = json_router(SmallJsonRequest)
 
 Subject = Annotated[
     str,
@@ -130,7 +130,7 @@ async def read_keys(keys: Keys) -> Answer[KeySet]:
 async def _form(request: Request) -> dict[str, str]:
     """The parameters; those without a value count as left out (RFC 6749, 3.2)."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
-        raise TokenError("invalid_request", f"send {FORM_TYPE}")
+        raise TokenError("invalid_request", f"The body must be {FORM_TYPE}.")
     body = await read_body(request.receive, FORM_BYTES_MAX, BODY_SECONDS_MAX)
     try:
         pairs = parse_qsl(
@@ -138,12 +138,12 @@ async def _form(request: Request) -> dict[str, str]:
             max_num_fields=FORM_FIELDS_MAX,
         )  # fmt: skip
     except ValueError as error:
-        raise TokenError("invalid_request", "the form cannot be read") from error
+        raise TokenError("invalid_request", "The form cannot be read.") from error
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise TokenError("invalid_request", "a parameter is there twice")
+        raise TokenError("invalid_request", "The form has a parameter twice.")
     if "\0" in "".join(parameters.values()):
-        raise TokenError("invalid_request", "a parameter has the character NUL")
+        raise TokenError("invalid_request", "A parameter has the character NUL.")
     return {name: value for name, value in parameters.items() if value}
 
 
@@ -155,7 +155,7 @@ def _token_request(request: Request, parameters: dict[str, str]) -> TokenRequest
         return TokenRequest(parameters, at, client_id, secret)
     client_id, secret = _basic(header)
     if "client_secret" in parameters or parameters.get("client_id", client_id) != client_id:
-        raise TokenError("invalid_request", "the client names itself twice")
+        raise TokenError("invalid_request", "The client sent its credentials twice: in the header and in the form.")
     return TokenRequest(parameters, at, client_id, secret, by_header=True)
 
 
@@ -169,7 +169,7 @@ def _basic(header: str) -> tuple[str, str]:
             raise ValueError("empty")
         return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except (ValueError, binascii.Error) as error:
-        detail = "Authorization must be Basic, with id and secret"
+        detail = "The header Authorization must be Basic, with the id and the secret of the client."
         raise TokenError("invalid_client", detail, status=401, challenge=True) from error
 
 

@@ -14,6 +14,7 @@ from services.kit.domain.ids import new_id
 from services.kit.domain.instants import instant_text
 from services.kit.rest.answers import Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import RestCause, json_router, provided
+from services.kit.rest.routes import SmallJsonRequest
 from services.users.answers import ApiClient as Shown
 from services.users.answers import ApiClientList, ApiClientSecret
 from services.users.bodies import ClientBody, RotationBody
@@ -23,7 +24,7 @@ from services.users.tokens.clients import Clients
 
 __all__ = ["routes"]
 
-routes = json_router(small=True)
+routes = json_router(SmallJsonRequest)
 
 ClientId = Annotated[
     str,
@@ -55,7 +56,7 @@ async def create_client(
     """
     may_grant(caller, body.scopes, "scopes")
     if body.expires_at is not None and body.expires_at <= cause.at:
-        detail = "name a time in the future"
+        detail = "`expires_at` must be in the future."
         raise Invalid("expired", detail, (FieldError("expires_at", "expired", detail),))
     command = CreateClient(
         at=cause.at,

@@ -43,7 +43,7 @@ class TokenRequest:
     def needed(self, name: str) -> str:
         """The value of a required parameter; TokenError without it."""
         if not (value := self.parameters.get(name, "")):
-            raise TokenError("invalid_request", f"{name} is missing")
+            raise TokenError("invalid_request", f"The parameter {name} is missing.")
         return value
 
 
@@ -79,7 +79,7 @@ class Grants:
         """The body of the answer; TokenError if refused, RateLimited after too many wrong passwords."""
         grant = self._by_type.get(request.needed("grant_type"))
         if grant is None:
-            raise TokenError("unsupported_grant_type", f"supported are {', '.join(self._by_type)}")
+            raise TokenError("unsupported_grant_type", f"Supported grant types: {', '.join(self._by_type)}.")
         return await grant(request)
 
     async def _by_password(self, request: TokenRequest) -> Token:
@@ -110,7 +110,7 @@ class Grants:
         """A token whose subject is the order: it reaches nothing else."""
         order_id = self._order_of(request.needed("link_token"), request.at)
         if order_id is None:
-            raise TokenError("invalid_grant", "the link is wrong or expired: request another one")
+            raise TokenError("invalid_grant", "The link is wrong or expired. Request another one.")
         return self._token(Grant(order_id, _scopes(request, LINK_SCOPES), request.at, self._times.access_token))
 
     async def _for_guest(self, request: TokenRequest) -> Token:
@@ -124,7 +124,7 @@ class Grants:
             return configured.scopes, None
         found = await self._api_clients.scopes(request.client_id, request.client_secret, request.at)
         if found is None:
-            detail = "unknown client, or wrong secret"
+            detail = "The client is unknown, or the secret is wrong."
             raise TokenError("invalid_client", detail, status=401, challenge=request.by_header)
         return found
 
@@ -147,5 +147,5 @@ def _scopes(request: TokenRequest, allowed: Sequence[str]) -> Sequence[str]:
     """The requested scopes, or all allowed ones if none is requested; TokenError if one is not allowed."""
     wanted = set(request.parameters.get("scope", "").split(" ")) - {""}
     if more := wanted - set(allowed):
-        raise TokenError("invalid_scope", f"not to be had: {len(more)} of the scopes asked for")
+        raise TokenError("invalid_scope", f"The client does not have {len(more)} of the requested scopes.")
     return [scope for scope in allowed if scope in wanted] if wanted else allowed

@@ -114,7 +114,7 @@ class Sessions:
                 return None
             scopes = str(scope).split()
             if set(wanted) - set(scopes):
-                raise TokenError("invalid_scope", "the login does not have all of these scopes")
+                raise TokenError("invalid_scope", "The login does not have all of these scopes.")
             await transaction.execute(USE, digest)
             return await _issue(transaction, user_id, str(family), scopes, expires_at)
 

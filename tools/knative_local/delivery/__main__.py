@@ -1,4 +1,4 @@
-"""`python -m tools.knative_local.delivery`: delivers until SIGTERM, then finishes what is open, commits, exits 0.
+"""`python -m tools.knative_local.delivery`: delivers until SIGTERM; then it finishes open deliveries, commits and ends.
 
 Every option can be given as an environment variable: ZEROCART_MANIFESTS, KAFKA_BOOTSTRAP_SERVERS,
 ZEROCART_SERVICE_URLS (a JSON object: service -> base URL), ZEROCART_NAMESPACE, ZEROCART_STATUS_PORT or

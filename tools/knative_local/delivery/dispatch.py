@@ -110,7 +110,7 @@ class Dispatcher:
                 await work()
             except (
                 Exception
-            ):  # Kafka may be unavailable for any reason and any time; reading then goes on from the same place
+            ):  # Kafka may be unavailable for any reason and any time; reading then continues from the same place
                 log.exception("delivery is interrupted and will be retried")
                 await asyncio.sleep(RETRY_SECONDS)
             else:

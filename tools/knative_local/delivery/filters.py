@@ -42,7 +42,7 @@ def _predicate(one: Filter) -> Predicate:
 
 
 def _one_of_types(parts: Sequence[Filter]) -> Predicate | None:
-    # how our own Triggers say what they hear; every Trigger looks at every event
+    # our own Triggers filter like this, and every Trigger filters every event
     types = {part.attributes.get("type", "") for part in parts}
     if "" in types or any(part.dialect != "exact" or len(part.attributes) != 1 for part in parts):
         return None

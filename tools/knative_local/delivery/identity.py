@@ -1,4 +1,4 @@
-"""Who delivers, shown to subscribers as the real dispatcher shows it: a JWT for each audience (knative.md, 3)."""
+"""Proves to subscribers who delivers an event, as the dispatcher of Knative does: by a JWT for each audience."""
 
 from __future__ import annotations
 

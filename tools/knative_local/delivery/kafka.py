@@ -22,14 +22,14 @@ MESSAGE_BYTES_MAX = 1_000_000
 METADATA_SECONDS_MAX = 5.0
 """After which a new partition, or a topic that was made again, is known."""
 GROUP_METADATA_SECONDS_MAX = 300.0
-"""The consumer of a group only commits offsets, and the watcher tells it the partitions. Were it to ask every few
-seconds, the consumers of all groups together would cost an idle Kafka several percent of a core."""
+"""The consumer of a group only commits offsets, and gets the partitions from the watcher. If it fetched metadata every
+few seconds, the consumers of all groups together would take several percent of a core of an idle Kafka."""
 BOUNDS_SECONDS_MAX = 10.0
 """After which the watcher looks at the topic again: aiokafka asks for ever for a partition that is gone."""
 
 
 class TopicMissingError(Exception):
-    """The topic does not exist, or no broker says so: a Broker on an external topic never creates it."""
+    """The topic does not exist, or no broker answers; a Broker on an external topic never creates it."""
 
 
 class _Partition(Protocol):
@@ -44,7 +44,7 @@ class _Message(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-class _Consumer(Protocol):  # what is used of aiokafka, which has no types of its own
+class _Consumer(Protocol):  # the methods of aiokafka that are used here; aiokafka has no types
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def assign(self, partitions: Sequence[_Partition]) -> None: ...
@@ -116,7 +116,7 @@ class KafkaTopic:
             return await self._bounds_of(self._watcher, partitions)
 
     def follow(self, partitions: Iterable[int]) -> None:
-        """Assign these partitions to every group; what was read of other ones is forgotten."""
+        """Assign these partitions to every group; records of other partitions that were read are dropped."""
         self._partitions = _partitions(self._topic, partitions)
         self._ends.clear()
         for consumer in (*self._groups.values(), *([self._watcher] if self._watcher else [])):
@@ -145,7 +145,7 @@ class KafkaTopic:
         await producer.send_and_wait(self._topic, value, key, headers=list(headers))
 
     def ends(self) -> Mapping[int, int]:
-        """The ends that the last fetches told."""
+        """The end of each partition as of the last fetch."""
         return self._ends
 
     async def _discovered(self) -> Sequence[_Partition]:

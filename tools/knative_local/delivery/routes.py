@@ -17,7 +17,7 @@ ERASURE_RETRIES = 10
 
 
 def with_erasures(manifests: Manifests, url: str) -> Manifests:
-    """The same and a Trigger that tells `url` of erased persons: the local mail sink has to forget them, too."""
+    """The same, and a Trigger that sends erasures to `url`: the local mail sink deletes the mails of the persons."""
     broker = manifests.brokers[0]
     filters = (Filter("any", {}, tuple(Filter("exact", {"type": type_}) for type_ in ERASED)),)
     delivery = Delivery(retry=ERASURE_RETRIES)

@@ -43,6 +43,6 @@ class StatusServer:
                 writer.write(head % len(body) + b"\r\n\r\n" + body)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return  # the client is gone, or did not speak HTTP
+            return  # the client has disconnected, or sent no valid HTTP
         finally:
             writer.close()

@@ -30,7 +30,7 @@ class Bounds(NamedTuple):
     end: int
 
     def place(self, offset: int) -> int:
-        """Where a group goes on that was at `offset`.
+        """Where a group continues that was at `offset`.
 
         Below the first: the topic's retention was faster than the group. Above the end: the topic was deleted and made
         again, so nothing of it was delivered yet.
@@ -50,7 +50,7 @@ class Topic(Protocol):
         ...
 
     async def positions(self, group: str) -> Mapping[int, int]:
-        """Where a group goes on: what it committed, else the beginning of the partition."""
+        """Where a group continues in each partition: at its committed offset, or at the beginning."""
         ...
 
     async def commit(self, group: str, offsets: Mapping[int, int]) -> None:
@@ -98,7 +98,7 @@ class MemoryTopic:
         """Nothing to disconnect from."""
 
     async def positions(self, group: str) -> Mapping[int, int]:
-        """Where a group goes on."""
+        """Where a group continues in each partition."""
         return self.committed.get(group, {0: 0})
 
     async def commit(self, group: str, offsets: Mapping[int, int]) -> None:

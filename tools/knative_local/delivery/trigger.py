@@ -122,7 +122,7 @@ class TriggerWorker:
         return {partition: offsets.position for partition, offsets in self.offsets.items()}
 
     def follow(self, places: Mapping[int, int]) -> None:
-        """Go on with these partitions only, at these offsets; what is under way is finished all the same."""
+        """Continue with these partitions only, at these offsets; deliveries under way are finished all the same."""
         for partition, place in places.items():
             known = self.offsets.get(partition)
             if known is None or known.position != place:

@@ -1,4 +1,4 @@
-"""Carries out the commands that place or draft an order, at the prices that the catalogue has at that moment."""
+"""Carries out the commands on orders, with the rows that they need or change: prices, coupons, and who has bought."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderFailed, PricedFields
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
-from services.kit.commands.outcome import Completed, Loaded, Outcome, error_of
+from services.kit.commands.outcome import Complete, Completed, Loaded, Outcome, error_of
 from services.kit.domain.decider import Rejected
 from services.orders import buyers, coupon_uses
 from services.orders.domain import ORDER
@@ -34,16 +34,17 @@ from services.orders.pricing import Basket, basket_of, price, totals_problem
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Coupon, Delivery, ShopRules, coupon_named
 
-__all__ = ["Placing", "PricedCommand", "conclude"]
+__all__ = ["Orders"]
 
 _Content = Place | BeginDraft | RewriteDraft
-PricedCommand = _Content | Submit
+_Priced = _Content | Submit
+_Ending = Confirm | Fail | CompleteCancellation | Cancel
 
 
-class Placing:
-    """Carries out the commands that place, draft or edit an order, and quotes orders that are not placed.
+class Orders:
+    """Carries out the commands on orders, and tells what an order or an edit would come to.
 
-    Their prices are read from the price book before they are decided; the append checks that they are still the same.
+    Prices are read from the price book before a command is decided; the append checks that they are still the same.
     """
 
     def __init__(self, handler: CommandHandler, settings: OrdersSettings) -> None:
@@ -53,19 +54,25 @@ class Placing:
         self._book = PriceBook(handler.store)
 
     async def carry_out(
-        self, command: PricedCommand, cause: Cause, expected_version: int | None = None
+        self, command: OrderCommand, cause: Cause, expected_version: int | None = None
     ) -> Outcome[Order | None]:
-        """Carry out the command with the prices and the other facts that it needs."""
-        if isinstance(command, Submit) or _is_limited(_coupon(command, NoOrder())):
-            return await self._in_transaction(command, cause, expected_version)
-        complete = partial(self._completed, command) if _needs_rows(command) else None
-        return await self.handler.handle(ORDER, command.order_id, command, cause, expected_version, complete)
-
-    async def change_lines(
-        self, command: Edit, cause: Cause, expected_version: int | None = None
-    ) -> Outcome[Order | None]:
-        """Carry out an edit with the prices of the added products."""
-        complete = partial(self._priced, command) if command.products else None
+        """Carry out a command once per mark; raises as the command handler does."""
+        complete: Complete[OrderCommand] | None = None
+        match command:
+            case Submit():
+                return await self._in_transaction(command, cause, expected_version)
+            case Place() | BeginDraft() | RewriteDraft() if _is_limited(_coupon(command, NoOrder())):
+                return await self._in_transaction(command, cause, expected_version)
+            case Cancel() | Fail() | CompleteCancellation():
+                return await self._conclude(command, cause, expected_version)
+            case Confirm() if self.settings.rules.review.first_order:
+                return await self._conclude(command, cause, expected_version)
+            case Place() | BeginDraft() | RewriteDraft() if _needs_rows(command):
+                complete = partial(self._completed, command)
+            case Edit() if command.products:
+                complete = partial(self._priced, command)
+            case _:
+                pass
         return await self.handler.handle(ORDER, command.order_id, command, cause, expected_version, complete)
 
     async def preview(self, command: Edit) -> tuple[PricedFields, PricedFields]:
@@ -98,7 +105,7 @@ class Placing:
         return Completed(replace(command, book=listed.products), listed.versions)
 
     async def _in_transaction(
-        self, command: PricedCommand, cause: Cause, expected_version: int | None
+        self, command: _Priced, cause: Cause, expected_version: int | None
     ) -> Outcome[Order | None]:
         """Carry out a command that can take a use of a coupon, in one transaction with that."""
 
@@ -115,28 +122,22 @@ class Placing:
 
         return await self.handler.transact(ORDER, command.order_id, work, cause)
 
+    async def _conclude(self, command: _Ending, cause: Cause, expected_version: int | None) -> Outcome[Order | None]:
+        """Carry out the end of an order, in one transaction with the rows that follow from it.
 
-async def conclude(
-    handler: CommandHandler,
-    command: Confirm | Fail | CompleteCancellation | Cancel,
-    cause: Cause,
-    expected_version: int | None = None,
-) -> Outcome[Order | None]:
-    """Carry out the end of an order, in one transaction with the rows that follow from it.
+        An order that is cancelled or failed gives back the use of its coupon; the customer of a confirmed one counts
+        as somebody who has bought.
+        """
 
-    An order that is cancelled or failed gives back the use of its coupon; one that is confirmed makes its customer one
-    who has bought.
-    """
+        async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
+            loaded = await attempt.load()
+            events = await attempt.carry_out(command, loaded, expected_version)
+            if any(isinstance(event, OrderFailed | OrderCancelled) for event in events):
+                await coupon_uses.give_back(attempt.transaction, command.order_id)
+            if any(isinstance(event, OrderConfirmed) for event in events):
+                await buyers.record(attempt.transaction, loaded.state.customer_id)
 
-    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
-        loaded = await attempt.load()
-        events = await attempt.carry_out(command, loaded, expected_version)
-        if any(isinstance(event, OrderFailed | OrderCancelled) for event in events):
-            await coupon_uses.give_back(attempt.transaction, command.order_id)
-        if any(isinstance(event, OrderConfirmed) for event in events):
-            await buyers.record(attempt.transaction, loaded.state.customer_id)
-
-    return await handler.transact(ORDER, command.order_id, work, cause)
+        return await self.handler.transact(ORDER, command.order_id, work, cause)
 
 
 def _needs_rows(command: _Content) -> bool:
@@ -148,7 +149,7 @@ def _is_limited(coupon: Coupon | None) -> bool:
     return coupon is not None and coupon.uses_max is not None
 
 
-def _buyer(command: PricedCommand, order: Order) -> str | None:
+def _buyer(command: _Priced, order: Order) -> str | None:
     """The customer of whom a rule of the shop asks whether they have bought; None if none asks."""
     if not command.rules.review.first_order:
         return None
@@ -157,7 +158,7 @@ def _buyer(command: PricedCommand, order: Order) -> str | None:
     return order.customer_id if isinstance(command, Submit) else None
 
 
-def _coupon(command: PricedCommand, order: Order) -> Coupon | None:
+def _coupon(command: _Priced, order: Order) -> Coupon | None:
     """The coupon of which this command takes a use: a draft takes none before it is submitted."""
     code = None
     if isinstance(command, Place):
@@ -167,7 +168,7 @@ def _coupon(command: PricedCommand, order: Order) -> Coupon | None:
     return coupon_named(command.rules, code) if code else None
 
 
-def _products(command: PricedCommand, order: Order) -> frozenset[str]:
+def _products(command: _Priced, order: Order) -> frozenset[str]:
     if isinstance(command, _Content):
         return command.basket.products_under(command.rules)
     return basket_of(order.content).products_under(command.rules) if isinstance(order, Draft) else frozenset()
