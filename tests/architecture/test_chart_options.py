@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
-from scripts.helm import HelmError, render
+from scripts.helm import CHART, HelmError, render
 from scripts.manifests import PLAIN
-from tests.architecture.rendered import documents, rendered
+from tests.architecture.rendered import documents, faults, rendered
 
 Document = dict[str, Any]
 SKIPPED_REGISTRY = "dev.local/"
@@ -120,6 +121,40 @@ def test_a_minimum_scale_above_the_maximum_is_refused(name):
 
 
 @pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("defaults.resources.requests.memory=1Gi", "resources.requests.memory is 1Gi"),
+        ("defaults.resources.limits.cpu=20m", "resources.limits.cpu is 20m"),
+        ("services.query.resources.limits.memory=65536Ki", "query: resources.requests.memory is 96Mi"),
+        ("edge.resources.requests.cpu=1.5", "edge: resources.requests.cpu is 1.5"),
+    ],
+)
+def test_a_request_above_its_limit_is_refused(setting, told):
+    with pytest.raises(HelmError, match=told):
+        render(settings=[setting])
+
+
+NUMBERS = """
+secrets: {name: "101", owner: "102"}
+kafka: {authSecret: "103", topic: {name: "1e5"}}
+archive: {claim: "104", days: 400}
+image: {pullSecrets: ["105"]}
+edge: {hosts: ["106"], tlsSecret: "107"}
+services: {scheduler: {serviceAccount: "108"}, notifications: {files: "109"}}
+monitoring: {podMonitor: {enabled: true, namespace: "110"}}
+"""
+
+
+def test_a_name_that_looks_like_a_number_stays_a_text(tmp_path):
+    values = tmp_path / "numbers.yaml"
+    values.write_text(NUMBERS)
+    found = [each for each in yaml.safe_load_all(render([CHART / PLAIN.name, values])) if each]
+    assert [fault for each in found for fault in faults(each)] == []
+    (broker,) = [each for each in found if each["kind"] == "Broker"]
+    assert broker["metadata"]["annotations"]["kafka.eventing.knative.dev/external.topic"] == "1e5"
+
+
+@pytest.mark.parametrize(
     "setting",
     [
         "services.orders.hear={a}",
@@ -130,6 +165,15 @@ def test_a_minimum_scale_above_the_maximum_is_refused(name):
         "edge.trustedProxies=anybody",
         "image.digest=latest",
         "image.tag=a b",
+        "image.repository=ghcr.io/zerocart/Zero Cart",
+        "image.repository=ghcr.io/zerocart/zerocart:1.0",
+        "edge.image.repository=https://ghcr.io/zerocart/edge",
+        "delivery.backoffDelay=PT0S",
+        "delivery.timeout=PT",
+        "clock.schedule=every hour at seventeen past",
+        "archive.schedule=every night",
+        "env.K_SERVICE=orders",
+        "services.orders.env.ZEROCART_TOPIC=other",
         "edge.image.tag=a:b",
         "networkPolicy.kafka.to[0].cidr=10.0.0.0/8",
         "networkPolicy.dns.cidrs={169.254.20.10}",
