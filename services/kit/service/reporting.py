@@ -1,7 +1,7 @@
 """Reports to the local cluster how many requests are open, as queue-proxy does to Knative's autoscaler.
 
-One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then when the number changes, but at
-most every REPORT_SECONDS. Each line wakes the cluster, which costs more than the line.
+One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then at once when it becomes busy,
+and other changes at most every REPORT_SECONDS. Each line wakes the cluster, which costs more than the line.
 """
 
 from __future__ import annotations
@@ -51,10 +51,13 @@ class _Reporter:
 
     def _change(self, by: int) -> None:
         self._open += by
-        if self._pause is None:
+        # busy at once: the first request imports its routes, and no report can be sent meanwhile
+        if self._pause is None or self._said == 0:
             self._say()
 
     def _say(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
         self._said = self._open
         self._pause = get_running_loop().call_later(REPORT_SECONDS, self._resume)
         try:
