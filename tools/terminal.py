@@ -43,7 +43,11 @@ def red(text: str) -> str:
 
 
 def fit(line: str) -> str:
-    """The line cut to the width of the terminal; whole where there is none. Colours are added after it."""
+    """The line cut to the width of the terminal; whole where there is none. Colours are added after it.
+
+    It shows events and messages of others, so a control character, which would command the terminal, is shown as `�`.
+    """
+    line = line if line.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in line)
     if not sys.stdout.isatty():
         return line
     width = shutil.get_terminal_size().columns

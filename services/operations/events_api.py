@@ -13,7 +13,7 @@ from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, START, HistoryCut, Position
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import KNOWN_ONLY, in_query, wrong
+from services.kit.rest.params import in_query, wrong
 from services.operations.answers import EventPage
 from services.operations.event_log import EventLog, Wanted
 from services.operations.event_streams import EVENT_STREAM, EventStream, EventStreams
@@ -66,7 +66,7 @@ Limit = Annotated[int, in_query("The maximum number of events.", 100, ge=1, le=P
 Accept = Annotated[str, Header(include_in_schema=False)]
 
 
-@routes.get("/events", responses=STREAM, dependencies=[KNOWN_ONLY])
+@routes.get("/events", responses=STREAM)
 async def read_events(
     caller: Annotated[Caller, needs("events:read")],
     events: Annotated[EventLog, provided(EventLog)],

@@ -24,6 +24,7 @@ from services.contracts.orders import (
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.ids import instant_of
 from services.kit.domain.message import Message
+from services.kit.domain.texts import folded
 from services.kit.saga.participant import Failure, failed, reply_to
 from services.orders.order import Finalize, Hold, Imported, NoOrder, OnHold, Order, Pending, Release
 from services.orders.refusals import fulfilled_elsewhere, name_of, not_found
@@ -82,7 +83,7 @@ def _differ(one: Address, other: Address | None) -> bool:
 
 def _place(address: Address) -> Sequence[str]:
     parts = (address.line1, address.line2, address.city, address.region, address.postal_code, address.country)
-    return ["".join((part or "").casefold().split()) for part in parts]
+    return ["".join(folded(part or "").split()) for part in parts]
 
 
 def hold_or_release(command: Hold | Release, order: Order) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from services.contracts.catalogue import TaxClass
 from services.contracts.orders import Address, Amount, Percent
 from services.kit.domain.currencies import KnownCurrency, rounded
 from services.kit.domain.message import Instant, Value
+from services.kit.domain.texts import folded
 from services.orders.totals import Off
 
 __all__ = [
@@ -108,6 +110,15 @@ class ShopRules(Value):
     coupons: Annotated[tuple[Coupon, ...], Field(max_length=ROWS_MAX)] = ()
     review: Review = Review.model_construct()
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        codes = [coupon.code.casefold() for coupon in self.coupons]
+        rates = [f"{rate.country} {folded(rate.region or '')} {rate.tax_class}" for rate in self.taxes]
+        twice = [name for name, times in Counter([*codes, *rates]).items() if times > 1]
+        if twice:
+            raise ValueError(f"the shop's rules have {twice[0]} more than once: which of them holds is not clear")
+        return self
+
     @property
     def by_destination(self) -> bool:
         """Whether the destination of an order decides a part of its price."""
@@ -128,7 +139,7 @@ class Delivery:
     @classmethod
     def to(cls, address: Address, method: str | None = None) -> Delivery:
         """A delivery to an address."""
-        return cls(address.country, (address.region or "").casefold() or None, method)
+        return cls(address.country, folded(address.region or "") or None, method)
 
 
 def coupon_named(rules: ShopRules, code: str) -> Coupon | None:
@@ -150,7 +161,7 @@ def coupon_off(coupon: Coupon, currency: str, subtotal: Decimal, at: datetime) -
 def tax_rate_of(rules: ShopRules, to: Delivery, tax_class: str) -> Decimal:
     """The rate in percent; 0 where the table has none."""
     rates = [rate for rate in rules.taxes if (rate.country, rate.tax_class) == (to.country, tax_class)]
-    of_region = [rate for rate in rates if rate.region is not None and rate.region.casefold() == to.region]
+    of_region = [rate for rate in rates if rate.region is not None and folded(rate.region) == to.region]
     fitting = of_region or [rate for rate in rates if rate.region is None]
     return fitting[0].percent if fitting else Decimal(0)
 

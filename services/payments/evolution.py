@@ -32,6 +32,7 @@ from services.contracts.payments import (
 from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import reply_to
 from services.payments.refunds import with_refusal, with_request
+from services.payments.requested import renumbered
 from services.payments.standing import NoPayment, Payment, standing
 from services.payments.surcharges import with_surcharge
 from services.payments.transactions import Fact, Transaction, with_fact
@@ -58,7 +59,7 @@ def evolve(payment: Payment, event: Message) -> Payment:
         case RefundRefused():
             return with_refusal(payment, event)
         case PaymentItemised() if payment.itemised is None or event.order_version >= payment.itemised.order_version:
-            return replace(payment, itemised=event)
+            return replace(payment, itemised=event, requested=renumbered(payment, event))
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return with_facts(payment, (Fact("authorized", name, amount),))
         case PaymentCaptured(transaction_id=name, amount=amount):

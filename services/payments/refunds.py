@@ -19,7 +19,14 @@ from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.payments.calls import OrderCommand
 from services.payments.refundable import Refundable, after_lines
-from services.payments.requested import is_accepted, left_by_charge, refundable, refundable_order, units_back
+from services.payments.requested import (
+    is_accepted,
+    left_by_charge,
+    refundable,
+    refundable_order,
+    refunded_beyond,
+    units_back,
+)
 from services.payments.standing import Captured, NoPayment, Payment, RequestedRefund, Returned, charged, standing
 
 __all__ = [
@@ -79,8 +86,9 @@ def pay_back(command: PayBack, payment: Payment) -> Decision:
         return []
     known = payment.itemised and payment.itemised.order_version < command.itemised.order_version
     events: list[Message] = [command.itemised] if known else []
-    left = min(command.amount.amount, refundable(payment))  # staff may have refunded the rest meanwhile
-    if command.amount.amount <= 0 or left <= 0:
+    # staff may have refunded the rest meanwhile, or the very units that the edit takes away
+    left = min(command.amount.amount - refunded_beyond(payment, command.itemised), refundable(payment))
+    if left <= 0:
         return events
     order_id, refund_id = command.order_id, command.refund_id
     amount = Money(amount=left, currency=command.amount.currency)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from services.contracts.orders import RefundedLine
-from services.contracts.payments import ReportedChange
-from services.payments.refundable import Refundable, RefundableLine
+from services.contracts.payments import PaymentItemised, ReportedChange
+from services.payments.refundable import Refundable, RefundableLine, paid_for
 from services.payments.standing import (
     Captured,
     Payment,
@@ -23,7 +24,7 @@ from services.payments.transactions import Refund
 
 __all__ = [
     "is_accepted", "is_open", "left_by_charge", "lines_of", "refund_at_provider", "refundable", "refundable_order",
-    "units_back",
+    "refunded_beyond", "renumbered", "units_back",
 ]  # fmt: skip
 
 
@@ -70,6 +71,52 @@ def _units(refunds: Iterable[RequestedRefund]) -> Counter[tuple[int, str]]:
     for line in (each for one in refunds for each in one.lines):
         units[line.line, line.product_id] += line.quantity
     return units
+
+
+def refunded_beyond(payment: Payment, after: PaymentItemised) -> Decimal:
+    """The refunded money of units that the order does not have after an edit: the edit must not pay it back again.
+
+    orders refuses such an edit, unless it was asked for while the refund was on its way.
+    """
+    order = refundable_order(payment)
+    if order is None or payment.itemised is None:
+        return Decimal(0)
+    left: Counter[str] = Counter()
+    for line in after.lines:
+        left[line.product_id] += line.quantity
+    beyond = Decimal(0)
+    for number, product in ((line.line, line.product_id) for line in payment.itemised.lines):
+        returned = order.lines[number].returned
+        kept = min(returned, left[product])
+        left[product] -= kept
+        beyond += _paid_with(order, number, kept) - _paid_with(order, number, returned)
+    return beyond
+
+
+def _paid_with(order: Refundable, number: int, returned: int) -> Decimal:
+    """What the customer has paid for a line of which so many units are returned."""
+    line = replace(order.lines[number], returned=returned)
+    return paid_for(replace(order, lines={number: line}), number)
+
+
+def renumbered(payment: Payment, after: PaymentItemised) -> dict[str, RequestedRefund]:
+    """The refunds with the numbers that their lines have after an edit, which may have removed lines before them."""
+    numbers = _numbers_after(payment.itemised, after)
+
+    def moved(line: RefundedLine) -> RefundedLine:
+        return line.model_copy(update={"line": numbers.get(line.line, line.line)})
+
+    return {name: replace(each, lines=tuple(map(moved, each.lines))) for name, each in payment.requested.items()}
+
+
+def _numbers_after(before: PaymentItemised | None, after: PaymentItemised) -> dict[int, int]:
+    """The number of each line after an edit: those that stay keep their order, and added ones follow."""
+    numbers: dict[int, int] = {}
+    left = list(after.lines)
+    for line in before.lines if before else ():
+        if left and left[0].product_id == line.product_id:
+            numbers[line.line] = left.pop(0).line
+    return numbers
 
 
 def is_open(payment: Payment, refund_id: str) -> bool:

@@ -205,7 +205,10 @@ class EventRequest(JsonRequest):
 
     The body may have BODY_BYTES_MAX, although the route needs no token: the texts in the evidence of a dispute have up
     to 150,000 characters (docs.stripe.com/api/disputes/update), and an event about its change may repeat them.
+    The shop may have added parameters to the address that it gave to Stripe.
     """
+
+    checks_parameters = False
 
     async def check(self) -> None:
         """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""

@@ -20,7 +20,7 @@ from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.bodies import RequestBody
-from services.kit.rest.params import KNOWN_ONLY, id_in_path, position_of
+from services.kit.rest.params import id_in_path, position_of
 from services.published import PATTERN, scopes_of, types_of, visible_types
 from services.webhooks.answers import (
     Changed,
@@ -223,7 +223,7 @@ async def test_endpoint(
     return await _done(desk, endpoint_id, Test(at=cause.at, endpoint_id=endpoint_id), cause, status=202)
 
 
-@routes.get("/webhooks/{endpoint_id}/deliveries", dependencies=[KNOWN_ONLY])
+@routes.get("/webhooks/{endpoint_id}/deliveries")
 async def list_deliveries(
     endpoint_id: EndpointId,
     caller: Reader,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -112,12 +112,17 @@ CRON_JOB: Document = {
 """Kubernetes' own schema of the Job in it, and by hand the few fields around that."""
 
 
+def rendered(values: Sequence[str], settings: Sequence[str]) -> list[Document]:
+    """The documents that helm renders with these values files and settings."""
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # the one in C is ten times as fast
+    text = render([CHART / file for file in values], settings)
+    return [document for document in yaml.load_all(text, loader) if document]
+
+
 @cache
 def documents(way: str) -> list[Document]:
     """The documents that helm renders with the values of `way`, one of WAYS."""
-    profiles, settings = WAYS[way]
-    text = render([CHART / profile for profile in profiles], settings)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return rendered(*WAYS[way])
 
 
 @cache

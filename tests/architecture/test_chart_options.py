@@ -9,20 +9,19 @@ import yaml
 
 from scripts.helm import CHART, HelmError, render
 from scripts.manifests import PLAIN
-from tests.architecture.rendered import documents
+from tests.architecture.rendered import documents, faults, rendered
 
 Document = dict[str, Any]
 SKIPPED_REGISTRY = "dev.local/"
 """Knative resolves the tags of every registry but these (ConfigMap config-deployment, as shipped)."""
 
 
-def rendered(kind: str, *settings: str, values: str = PLAIN.name) -> list[Document]:
-    found = [each for each in yaml.safe_load_all(render([CHART / values], settings)) if each]
-    return [each for each in found if each["kind"] == kind]
+def of_kind(kind: str, *settings: str, values: str = PLAIN.name) -> list[Document]:
+    return [each for each in rendered([values], settings) if each["kind"] == kind]
 
 
 def setup_name(*settings: str, values: str = PLAIN.name) -> str:
-    (job,) = rendered("Job", *settings, values=values)
+    (job,) = of_kind("Job", *settings, values=values)
     return job["metadata"]["name"]
 
 
@@ -56,7 +55,7 @@ def test_setup_keeps_the_log_of_every_attempt():
 def test_a_service_gets_the_files_of_its_config_map():
     (service,) = [
         each
-        for each in rendered("Service", "services.notifications.files=shop-mails")
+        for each in of_kind("Service", "services.notifications.files=shop-mails")
         if each["metadata"]["name"] == "notifications"
     ]
     spec = service["spec"]["template"]["spec"]
@@ -94,7 +93,7 @@ def test_an_http_route_removes_the_client_address_header_of_clients():
 def test_the_trusted_proxies_of_the_edge_can_be_set():
     (edge,) = [
         each
-        for each in rendered("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
+        for each in of_kind("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
         if each["metadata"]["name"] == "edge"
     ]
     (container,) = edge["spec"]["template"]["spec"]["containers"]
@@ -103,13 +102,13 @@ def test_the_trusted_proxies_of_the_edge_can_be_set():
 
 def test_hosts_may_have_a_certificate():
     hosts = "edge.hosts={shop.example.com,www.example.com}"
-    assert [each["spec"].get("tls") for each in rendered("DomainMapping", hosts)] == [None, None]
-    with_tls = [each["spec"]["tls"] for each in rendered("DomainMapping", hosts, "edge.tlsSecret=shop-tls")]
+    assert [each["spec"].get("tls") for each in of_kind("DomainMapping", hosts)] == [None, None]
+    with_tls = [each["spec"]["tls"] for each in of_kind("DomainMapping", hosts, "edge.tlsSecret=shop-tls")]
     assert with_tls == [{"secretName": "shop-tls"}] * 2
 
 
 def test_images_on_the_node_are_not_pulled():
-    for each in rendered("Service", values="values-development.yaml"):
+    for each in of_kind("Service", values="values-development.yaml"):
         (container,) = each["spec"]["template"]["spec"]["containers"]
         assert container["imagePullPolicy"] == "Never"
         assert container["image"].startswith(SKIPPED_REGISTRY)
@@ -119,6 +118,40 @@ def test_images_on_the_node_are_not_pulled():
 def test_a_minimum_scale_above_the_maximum_is_refused(name):
     with pytest.raises(HelmError, match=r"scale\.min is 30"):
         render(settings=[f"{name}.scale.min=30"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("defaults.resources.requests.memory=1Gi", "resources.requests.memory is 1Gi"),
+        ("defaults.resources.limits.cpu=20m", "resources.limits.cpu is 20m"),
+        ("services.query.resources.limits.memory=65536Ki", "query: resources.requests.memory is 96Mi"),
+        ("edge.resources.requests.cpu=1.5", "edge: resources.requests.cpu is 1.5"),
+    ],
+)
+def test_a_request_above_its_limit_is_refused(setting, told):
+    with pytest.raises(HelmError, match=told):
+        render(settings=[setting])
+
+
+NUMBERS = """
+secrets: {name: "101", owner: "102"}
+kafka: {authSecret: "103", topic: {name: "1e5"}}
+archive: {claim: "104", days: 400}
+image: {pullSecrets: ["105"]}
+edge: {hosts: ["106"], tlsSecret: "107"}
+services: {scheduler: {serviceAccount: "108"}, notifications: {files: "109"}}
+monitoring: {podMonitor: {enabled: true, namespace: "110"}}
+"""
+
+
+def test_a_name_that_looks_like_a_number_stays_a_text(tmp_path):
+    values = tmp_path / "numbers.yaml"
+    values.write_text(NUMBERS)
+    found = [each for each in yaml.safe_load_all(render([CHART / PLAIN.name, values])) if each]
+    assert [fault for each in found for fault in faults(each)] == []
+    (broker,) = [each for each in found if each["kind"] == "Broker"]
+    assert broker["metadata"]["annotations"]["kafka.eventing.knative.dev/external.topic"] == "1e5"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +165,15 @@ def test_a_minimum_scale_above_the_maximum_is_refused(name):
         "edge.trustedProxies=anybody",
         "image.digest=latest",
         "image.tag=a b",
+        "image.repository=ghcr.io/zerocart/Zero Cart",
+        "image.repository=ghcr.io/zerocart/zerocart:1.0",
+        "edge.image.repository=https://ghcr.io/zerocart/edge",
+        "delivery.backoffDelay=PT0S",
+        "delivery.timeout=PT",
+        "clock.schedule=every hour at seventeen past",
+        "archive.schedule=every night",
+        "env.K_SERVICE=orders",
+        "services.orders.env.ZEROCART_TOPIC=other",
         "edge.image.tag=a:b",
         "networkPolicy.kafka.to[0].cidr=10.0.0.0/8",
         "networkPolicy.dns.cidrs={169.254.20.10}",

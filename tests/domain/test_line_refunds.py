@@ -30,7 +30,7 @@ from services.orders.totals import Off, PricedLine, Pricing, totals_of
 from services.payments.calls import Call, RecordCall
 from services.payments.domain import PAYMENT, Payment, Report
 from services.payments.refundable import paid_for
-from services.payments.refunds import LineWish, RequestRefund
+from services.payments.refunds import LineWish, PayBack, RequestRefund
 from services.payments.requested import refundable, refundable_order
 from services.payments.transactions import Fact
 
@@ -79,7 +79,7 @@ def refused(n: int) -> RecordCall:
     return RecordCall(at=AT, order_id="o", call=call, result=failure)
 
 
-def after(payment: Payment, *commands: RequestRefund | Report | RecordCall) -> Payment:
+def after(payment: Payment, *commands: RequestRefund | Report | RecordCall | PayBack) -> Payment:
     for command in commands:
         payment = assert_idempotent(PAYMENT, command, payment)
     return payment
@@ -338,3 +338,25 @@ def assert_units_return_once(payment: Payment, messages: list[RestockRequested],
             expected[item.product_id] = max(item.quantity, expected.get(item.product_id, 0))
     assert back == expected
     assert all(units <= bought[product] for product, units in back.items())
+
+
+def edited(after: PaymentItemised, amount: str) -> PayBack:
+    later = after.model_copy(update={"order_version": 2})
+    return PayBack(at=AT, order_id="o", itemised=later, refund_id="rfd_edt", amount=gbp(amount), reason="less")
+
+
+def test_edit_does_not_pay_back_units_whose_refund_is_on_its_way() -> None:
+    before = paid(itemised(("MUG", 3, "10.00"), ("PEN", 2, "5.01")), gbp("15.01"))
+    payment = after(before, ask((2, 1)), edited(itemised(("MUG", 3, "10.00")), "5.01"))
+    assert refundable(payment) == 10, "the refund paid back one pen and the edit the other"
+    payment = after(before, ask((2, 2)), edited(itemised(("MUG", 2, "6.67")), "8.34"))
+    assert refundable(payment) == Decimal("6.67")
+
+
+def test_refund_on_its_way_follows_its_line_when_an_edit_removes_one_before_it() -> None:
+    before = paid(itemised(("MUG", 1, "10.00"), ("PEN", 2, "5.00"), ("PEN", 1, "2.00")), gbp("17.00"))
+    payment = after(before, ask((2, 1)), edited(itemised(("PEN", 2, "5.00"), ("PEN", 1, "2.00")), "10.00"))
+    order = refundable_order(payment)
+    assert order is not None
+    assert [(line.quantity, line.returned) for line in order.lines.values()] == [(2, 1), (1, 0)]
+    assert [line.line for line in payment.requested["rfd_1"].lines] == [1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.contracts.catalogue import Price, Product
 from services.contracts.orders import AmendedFields, PricedFields
@@ -141,3 +143,25 @@ def test_the_tables_of_a_shop_are_read_from_its_settings():
     ):  # fmt: skip
         with pytest.raises(ZerocartError, match="ZEROCART_SHOP_RULES"):
             OrdersSettings.from_environment({"ZEROCART_SHOP_RULES": wrong})
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_region_is_found_however_its_letters_are_encoded(form):
+    rates = ({"country": "FR", "percent": "20"}, {"country": "FR", "region": "Île-de-France", "percent": "21"})
+    rules = ShopRules.model_validate({"taxes": rates})
+    address = ADDRESS.model_copy(update={"country": "FR", "region": unicodedata.normalize(form, "ÎLE-DE-FRANCE")})
+    found = price(basket("mug"), BOOK, NOW, rules, Delivery.to(address))
+    assert isinstance(found, PricedFields)
+    assert found.tax_total == Decimal("2.10")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"coupons": [{"code": "TEN", "percent": "10"}, {"code": "ten", "percent": "20"}]},
+        {"taxes": [{"country": "GB", "percent": "20"}, {"country": "GB", "percent": "5"}]},
+    ],
+)
+def test_rules_that_contradict_each_other_are_refused(rules):
+    with pytest.raises(ValidationError, match="more than once"):
+        ShopRules.model_validate(rules)

@@ -12,6 +12,8 @@ from time import process_time
 import pytest
 
 from services.contracts import catalogue, fulfillment, inventory, orders, payments, shipping, users
+from services.inventory.domain import RESERVATION, movements
+from services.inventory.levels import Level
 from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
@@ -21,7 +23,7 @@ from services.projection.views.orders import order_after
 from services.projection.views.products import product_after
 from services.projection.views.revocations import revocation_after
 from services.projection.views.sentences import sentence_of
-from services.projection.views.stock import moved, stock_after
+from services.projection.views.stock import STOCK_VIEW, moved, stock_after
 from services.read_model.analytics import Counted
 from services.read_model.orders import Order
 from services.read_model.revocations import Revocation
@@ -275,6 +277,18 @@ def test_what_is_on_hand_does_not_depend_on_where_a_count_stands_either() -> Non
         inventory.StockSet(product_id="mug", on_hand=20, delta=13, reserved=0, low_below=0, reason="counted"),
     )
     assert {(stock_of(*order).on_hand, stock_of(*order).reserved) for order in permutations(events)} == {(20, 0)}
+
+
+@pytest.mark.parametrize("model", RESERVATION.events, ids=lambda model: model.__name__)
+def test_stock_shown_is_the_stock_that_inventory_has_after_each_event(model: type[Message]) -> None:
+    reserved = inventory.ReservedItem(product_id="mug", quantity=2)
+    wanted = inventory.CheckedItem(product_id="mug", requested=2, available=5, is_available=True)
+    items = (wanted,) if model is inventory.InventoryChecked else (reserved,)
+    for restocked in (True, False):
+        event = model.model_construct(items=items, all_items_available=True, repeated=False, restocked=restocked)
+        shown = {product: Level(on_hand, held) for product, on_hand, held in moved(event)}
+        assert shown == movements([event])
+        assert not shown or model in STOCK_VIEW.wakes
 
 
 def test_many_lines_take_time_by_their_number_not_its_square() -> None:

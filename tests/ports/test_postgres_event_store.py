@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import asyncpg
 import pytest
 
 from services.kit.domain.errors import Unavailable, ZerocartError
-from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.transactions import Contention, in_transaction
@@ -181,6 +182,34 @@ async def test_cancelled_callers_leave_no_connection_open(postgres):
     async with asyncio.timeout(5):
         assert isinstance(await store.append(append("a", 0)), Appended)
         assert len(await store.read("a")) == 1
+
+
+AWAY = {
+    "it has no transaction ids": [
+        "DO $$ BEGIN RAISE EXCEPTION 'no ids' USING ERRCODE = '54000', HINT = 'VACUUM'; END $$"
+    ],
+    "it ends long transactions": ["SET LOCAL transaction_timeout = '50ms'", "SELECT pg_sleep(9)"],
+    "it ends idle transactions": ["SET LOCAL idle_in_transaction_session_timeout = '20ms'"],
+}
+
+
+@pytest.mark.parametrize("how", AWAY)
+async def test_a_server_that_cannot_go_on_is_away(database: Database, how: str) -> None:
+    connections = Connections(database.dsn("orders"), "orders", 1)
+    with pytest.raises(Unavailable, match="database-away"):
+        async with connections.transaction() as connection:
+            with translated():
+                for each in AWAY[how]:
+                    await connection.execute(each)
+                await asyncio.sleep(0.2)
+                await connection.execute("SELECT 1")
+    assert len(await connections.fetch("SELECT 1")) == 1
+    await connections.close()
+
+
+async def test_a_key_that_is_too_long_for_its_index_is_an_error_of_its_append(postgres) -> None:
+    with pytest.raises(asyncpg.ProgramLimitExceededError):
+        await postgres.store().append(append(secrets.token_hex(9_000), 0))
 
 
 WALLS = {

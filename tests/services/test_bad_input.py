@@ -181,6 +181,23 @@ async def test_other_media_types_and_encodings_and_long_addresses_and_headers_ar
         assert len(await system.said("orders.order.drafted")) == 2
 
 
+async def test_unknown_and_repeated_parameters_and_keys_are_refused(database):
+    async with running(database) as system:
+        for query, code in (
+            ("darft=true", "unknown-parameter"),
+            ("draft=true&draft=false", "repeated-parameter"),
+            ("draft=true&%64raft=true", "repeated-parameter"),
+        ):
+            answer = await system.orders.post(f"/orders?{query}", json=GOOD)
+            assert (answer.status_code, answer.json()["code"]) == (422, code)
+        twice = [*system.orders.headers.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+        answer = await system.orders.post("/orders", json=GOOD, headers=twice)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad-idempotency-key")
+        assert await system.said("orders.order.created") == await system.said("orders.order.drafted") == []
+        answer = await system.bus.clients["payments"].get("/payments/ord_1?colour=red")
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
+
+
 async def test_a_client_that_exceeds_its_rate_gets_429_with_retry_after(database):
     rates = {"place": Rate(3, 2), "token": Rate(2, 5), "register": Rate(1, 60)}
     async with running(database, rates=rates) as system:

@@ -70,12 +70,14 @@ def told(report: Sequence[ReportRow]) -> list[tuple[object, str]]:
         (".", "EUR 1'234.50", "1234.50"),
         (".", "12.50 €", "12.50"),
         (".", "12,50", None),
+        (".", "12_50", None),
         (".", "1,2345.00", None),
         (",", "12,50", "12.50"),
         (",", "1.234,50 €", "1234.50"),
         (",", "1\u202f234,50", "1234.50"),
         (",", "1.234", "1234"),
         (",", "12.50", None),
+        (",", "12_50", None),
         (",", "12.34,50", None),
     ],
 )
@@ -97,6 +99,21 @@ def test_a_byte_order_mark_is_not_part_of_a_column_name(tmp_path: Path, codec: s
     mark = "" if codec == "utf-16" else "\ufeff"
     orders, _ = read(tmp_path, f"{mark}{HEADER}\r\n{ROW}\r\n".encode(codec), mapping(tmp_path, f'encoding = "{codec}"'))
     assert [order.total for order in orders] == [Decimal("9.00")]
+
+
+@pytest.mark.parametrize("end", ['7,"pen",1,2,2024-05-01T10:00,ann,DE', ""])
+def test_a_missing_quotation_mark_loses_no_rows_unseen(tmp_path: Path, end: str) -> None:
+    swallowed = '2,"mug,2,4.50,2024-05-01T10:00,ann,DE'
+    content = "\n".join([HEADER, ROW, swallowed, *(ROW.replace("1", str(n), 1) for n in (3, 4, 5, 6)), end])
+    with pytest.raises(BadFileError, match=r"begins in line 3, ends in line [78] and contains whole rows"):
+        read(tmp_path, content)
+
+
+def test_a_field_may_have_several_lines(tmp_path: Path) -> None:
+    orders, report = read(
+        tmp_path, f'{HEADER},note\n{ROW},"One, two\nthree, four, five\n\nsix"\n{ROW.replace("1", "2", 1)},\n'
+    )
+    assert ([order.invoice for order in orders], report) == (["1", "2"], [])
 
 
 def test_trailing_separators_blanks_and_unused_columns_are_ignored(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,9 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from tools.knative_local.cluster import Cluster, Options
+from tools.knative_local.files import write_whole
+from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.ports import free_port, holder_of, is_free, kept_or_free, listens, listens_alone
-from tools.knative_local.process import ServerFailedError, Work, spawn, stop, wait_for_port
-from tools.knative_local.state import AlreadyRunningError, Running, State
+from tools.knative_local.postgres import PostgresServer
+from tools.knative_local.process import Say, ServerFailedError, Work, spawn, stop, wait_for_port
+from tools.knative_local.server import Server
+from tools.knative_local.state import UNKNOWN, AlreadyRunningError, Running, State
+from tools.zerocart.down import take_down
 
 LISTEN = "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(60)"
 SHARE = (
@@ -162,3 +170,76 @@ def test_the_holder_of_a_state_folder_is_known_while_it_starts(tmp_path: Path) -
     assert state.running() is not None
     os.close(lock)
     assert state.holder() is None and state.running() is None
+
+
+def test_a_holder_that_has_not_written_its_id_gets_no_signal(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    lock = state.lock()
+    os.ftruncate(lock, 0)
+    assert state.holder() == UNKNOWN
+    threading.Timer(0.3, os.close, [lock]).start()
+    assert take_down(state) is False, "it has ended by itself"
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from tools.knative_local.files import write_whole
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+write_whole(Path(sys.argv[1]), "5433")
+"""
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    write_whole(file, "5432")
+    assert subprocess.run([sys.executable, "-c", FULL, str(file)], capture_output=True, check=False).returncode != 0
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("5432", 0o600)
+
+
+def test_servers_start_in_any_locale_and_folder_on_what_a_full_disk_has_left(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    for kind, name in ((PostgresServer, "port"), (KafkaServer, "ports")):
+        file = tmp_path / f"blank and ü {name}" / name
+        server = kind(file.parent)
+        file.parent.mkdir()
+        file.touch()
+        server.start()
+        server.stop()
+        assert file.read_text()
+
+
+class OnAFullDisk(Server):
+    """A server that has died and finds no room to start again."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), "log")
+        self.starts = 0
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def wait(self, say: Say = print) -> None:
+        raise AssertionError("it never starts")
+
+
+async def test_a_full_disk_ends_no_cluster(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "Kafka" in line:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    cluster = Cluster(Options(State(tmp_path), tmp_path), say)
+    server = OnAFullDisk()
+    cluster.postgres = cluster.kafka = server  # type: ignore[assignment]
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5, stopping.set)
+    await cluster._keep_running(stopping)
+    assert server.starts >= 2, "Postgres and Kafka"
+    assert [line for line in said if "No space left" in line] == [
+        "tried again later: [Errno 28] No space left on device"
+    ]

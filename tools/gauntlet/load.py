@@ -20,6 +20,7 @@ PAGE_EVENTS_MAX = 50
 SLOW_SECONDS_MAX = 0.3
 PREPARED_SECONDS_MAX = 0.2
 POLL_SECONDS = 0.005
+LEVEL_SECONDS_MAX = 60.0
 RETRY_SECONDS = 0.05
 
 _numbers = count(1)
@@ -136,6 +137,8 @@ class Follower:
     checkpoint: object = None
     told: int = 0
     idle_since: float = 0.0
+    is_level: bool = False
+    """Whether its last page was empty: on a slow machine a page may take longer than `is_idle` waits."""
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
@@ -158,8 +161,9 @@ class Follower:
         return True
 
     async def is_idle(self, seconds: float) -> None:
-        """Wait until it has read nothing for so many seconds."""
-        while time.monotonic() < self.idle_since + seconds:  # noqa: ASYNC110 - what it waits for is that nothing happens
+        """Wait until it has read nothing for so many seconds, and its last page was empty."""
+        end = time.monotonic() + LEVEL_SECONDS_MAX
+        while time.monotonic() < self.idle_since + seconds or (not self.is_level and time.monotonic() < end):  # noqa: ASYNC110 - what it waits for is that nothing happens
             await asyncio.sleep(POLL_SECONDS)
 
     async def _follow(self) -> None:
@@ -175,6 +179,7 @@ class Follower:
                 self.idle_since = time.monotonic()  # the server is away
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            self.is_level = not texts
             self.seen += texts
             self.read_at.update(dict.fromkeys(texts, asked_at))
             if len(texts) < PAGE_EVENTS_MAX:

@@ -295,7 +295,7 @@ def _whole(number: Decimal | None) -> int | None:
 
 def _decimal(text: str) -> Decimal | None:
     try:
-        return Decimal(text)
+        return None if "_" in text else Decimal(text)  # Python reads 12_50 as 1250
     except InvalidOperation:
         return None
 

@@ -21,6 +21,8 @@ from tools.importer.records import LineRefusal
 __all__ = ["BadFileError", "Row", "must_have", "read_file", "split_cells"]
 
 FIELD_CHARS_MAX = 1_000_000
+COLUMNS_OF_A_ROW_MIN = 4
+"""A line within a field counts as a row from so many columns on: an address or a note may look like a shorter one."""
 BLANK_SEPARATED = re.compile(r'"(?:[^"]|"")*"|\S+')
 BYTE_ORDER_MARK = "\ufeff"
 """Decoding leaves the mark if the name of the encoding has the byte order, as utf-16-le does."""
@@ -53,10 +55,12 @@ def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterat
         if fault := _fault(file, meaning.encoding, about.st_mtime_ns, about.st_size):
             raise BadFileError(f"{file.name} {fault}")
         blanks = meaning.delimiter == "blanks"
-        reader = csv.reader(map(_tabbed, text) if blanks else text, delimiter="\t" if blanks else meaning.delimiter)
+        delimiter = "\t" if blanks else meaning.delimiter
+        reader = csv.reader(map(_tabbed, text) if blanks else text, delimiter=delimiter)
         found = _guarded(file, reader, lambda: reader.line_num)
         header = _header(file, next(found, list[str]()), meaning)
-        yield header, _rows(file, found, header, frozenset(meaning.empty), lambda: reader.line_num)
+        whole = _without_swallowed_rows(file, found, delimiter, len(header), lambda: reader.line_num)
+        yield header, _rows(file, whole, header, frozenset(meaning.empty), lambda: reader.line_num)
 
 
 def split_cells(rows: Iterator[Row], cell: Cell | None) -> Iterator[Row]:
@@ -124,6 +128,24 @@ def _header(file: Path, header: list[str], meaning: Meaning) -> list[str]:
             f"{file.name} has a NUL character in its header: it is not a text file in {meaning.encoding}"
         )
     return [name.removeprefix(BYTE_ORDER_MARK).strip() for name in header]
+
+
+def _without_swallowed_rows(
+    file: Path, rows: Iterator[list[str]], delimiter: str, columns: int, line: Callable[[], int]
+) -> Iterator[list[str]]:
+    """The rows; BadFileError at a field that contains whole rows, because a quotation mark is missing."""
+    before = line()
+    for fields in rows:
+        inside = [each for field in fields for each in field.splitlines()[1:]] if line() > before + 1 else []
+        if columns >= COLUMNS_OF_A_ROW_MIN and any(
+            len(row) == columns for row in csv.reader(inside, delimiter=delimiter)
+        ):
+            raise BadFileError(
+                f"{file.name} has a field that begins in line {before + 1}, ends in line {line()} and contains whole "
+                "rows: a quotation mark is missing in it, or one too many. Correct these lines."
+            )
+        before = line()
+        yield fields
 
 
 def _rows(

@@ -15,6 +15,7 @@ from cronsim import CronSim, CronSimError
 
 from services.kit.domain.instants import instant_text
 from tools.knative_local.delivery.identity import Identity, audience_of
+from tools.knative_local.files import write_whole
 from tools.knative_local.manifests import PingSource
 
 __all__ = ["BadScheduleError", "PingClock"]
@@ -88,9 +89,7 @@ class PingClock:
 
     def _keep(self) -> None:
         if self._kept is not None:
-            staging = self._kept.with_suffix(".new")
-            staging.write_text(json.dumps({name: source.schedule for name, source in self._sources.items()}))
-            staging.rename(self._kept)
+            write_whole(self._kept, json.dumps({name: source.schedule for name, source in self._sources.items()}))
 
     def _restart(self, name: str) -> None:
         if name in self._tasks:

@@ -110,6 +110,7 @@ class Cluster:
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
+        self._last_fault = ""
         self._builds: list[ViewBuild] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
@@ -337,7 +338,7 @@ class Cluster:
         while not stopping.is_set():
             self._cores.measure()
             for revision in self.revisions.values():
-                revision.tick()
+                self._despite_faults(revision.tick)
             if time.monotonic() - checked_at > SERVER_RESTART_SECONDS:
                 checked_at = time.monotonic()
                 self._restart_what_died()
@@ -345,13 +346,33 @@ class Cluster:
                 await asyncio.wait_for(stopping.wait(), TICK_SECONDS)
 
     def _restart_what_died(self) -> None:
+        for restart in (self._restart_postgres, self._restart_kafka, self._restart_builds, self._restart_children):
+            self._despite_faults(restart)
+
+    def _despite_faults(self, work: Callable[[], None]) -> None:
+        """Do the work, which is tried again later if the machine refuses it: its disk is full, say."""
+        try:
+            work()
+        except (OSError, ServerFailedError) as error:
+            if (told := str(error)) != self._last_fault:
+                self._last_fault = told
+                with contextlib.suppress(OSError):  # the log may be on the same disk
+                    self._say(f"tried again later: {told}")
+
+    def _restart_postgres(self) -> None:
         if not self._options.owner_dsn and not self.postgres.alive():
             self._say("Postgres died: starting it again")
             self.postgres.begin()  # not waited for: its clients retry, and so do we if this one dies
+
+    def _restart_kafka(self) -> None:
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
             self.kafka.begin()
+
+    def _restart_builds(self) -> None:
         self._builds = [build for build in self._builds if build.goes_on()]
+
+    def _restart_children(self) -> None:
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 if name == "edge" and not is_free(self._options.edge_port):

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zlib import crc32
 
+from tools.knative_local.files import write_whole
 from tools.knative_local.kafka_jars import kafka_folder, prepare
 from tools.knative_local.ports import kept_or_free
 from tools.knative_local.process import Say, ServerFailedError, end_of_log, spawn, wait_for_port
@@ -85,12 +86,14 @@ class KafkaServer(Server):
 
     def _configured(self) -> Path:
         ports = self._folder / "ports"
-        known = ports.read_text().split() if ports.exists() else ["0", "0"]
-        port, controller = (str(kept_or_free(int(each))) for each in known)
-        ports.write_text(f"{port} {controller}")
+        known = ports.read_text().split() if ports.exists() else []
+        port, controller = (str(kept_or_free(int(each))) for each in known or ["0", "0"])
+        write_whole(ports, f"{port} {controller}")
         self.port = int(port)
         properties = self._folder / "server.properties"
-        properties.write_text(PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
+        write_whole(
+            properties, PROPERTIES.format(port=port, controller=controller, data=_escaped(self._folder / "data"))
+        )
         return properties
 
     def _copy_formatted(self, java: Sequence[str], data: Path) -> None:
@@ -99,6 +102,7 @@ class KafkaServer(Server):
         if not formatted.exists():
             self._format(java, formatted)
         staging = data.with_suffix(f".new-{os.getpid()}")
+        shutil.rmtree(staging, ignore_errors=True)  # of a process with the same id that was killed
         shutil.copytree(formatted, staging)
         for path in (staging, *staging.rglob("*")):  # the state of a cluster is for its owner alone
             path.chmod(0o700 if path.is_dir() else 0o600)
@@ -107,7 +111,7 @@ class KafkaServer(Server):
     def _format(self, java: Sequence[str], formatted: Path) -> None:
         with TemporaryDirectory(dir=formatted.parent) as folder:
             data, properties = Path(folder, "data"), Path(folder, "server.properties")
-            properties.write_text(PROPERTIES.format(port=1, controller=2, data=data))
+            properties.write_text(PROPERTIES.format(port=1, controller=2, data=_escaped(data)))
             command = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)]
             if spawn(command, log=self._log, environ=_environ()).wait() != 0:
                 raise ServerFailedError(f"The storage of Apache Kafka could not be formatted{end_of_log(self._log)}")
@@ -135,4 +139,11 @@ def _dump(java: Path, archive: Path) -> None:
 
 
 def _environ() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "CLASSPATH")}
+    kept = {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "CLASSPATH")}
+    return {**kept, "LC_ALL": "C.UTF-8"}  # in the locale C, Java reads no path with other characters than ASCII
+
+
+def _escaped(path: Path) -> str:
+    """The path as a file of properties has it: Java reads other characters than ASCII as numbers only."""
+    units = memoryview(str(path).replace("\\", "\\\\").encode("utf-16-le")).cast("H")
+    return "".join(chr(unit) if unit < 128 else f"\\u{unit:04x}" for unit in units)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tools.knative_local.files import write_whole
+
 __all__ = ["PERSON_HEADER", "MailSink"]
 
 PERSON_HEADER = "X-Zerocart-Person"
@@ -62,7 +64,7 @@ class MailSink:
         if file.exists():
             self.repeats += 1
         else:
-            file.write_bytes(data)
+            write_whole(file, data)
         return "250 kept"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tools.knative_local.files import write_whole
 from tools.knative_local.ports import kept_or_free
 from tools.knative_local.process import (
     Say,
@@ -68,7 +70,7 @@ class PostgresServer(Server):
             self._create()
         self._wait_for_predecessor()
         self.port = kept_or_free(int(self._remembered("port", "0")))
-        (self._folder / "port").write_text(str(self.port))
+        write_whole(self._folder / "port", str(self.port))
         options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
         command = [str(binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
@@ -76,13 +78,13 @@ class PostgresServer(Server):
 
     def _remembered(self, name: str, fresh: str) -> str:
         file = self._folder / name
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(fresh)
-        return file.read_text().strip()
+        if not _text_of(file):
+            write_whole(file, fresh)
+        return _text_of(file)
 
     def _create(self) -> None:
         staging = self._folder / f"data.new-{os.getpid()}"
+        shutil.rmtree(staging, ignore_errors=True)  # of a process with the same id that was killed
         password_file = self._folder / "password"
         command = [
             *(str(binary("initdb")), "-D", str(staging), "-U", SUPERUSER, "--pwfile", str(password_file)),
@@ -97,7 +99,7 @@ class PostgresServer(Server):
         # the server of a killed cluster may still be writing its last checkpoint
         pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_SECONDS_MAX
-        while pid_file.exists() and _runs(int(pid_file.read_text().split()[0])):
+        while _runs((_text_of(pid_file).split() or ["0"])[0]):
             if time.monotonic() > deadline:
                 raise ServerFailedError(f"Another Postgres uses {self._data}: stop it, or set another ZEROCART_HOME.")
             time.sleep(0.05)
@@ -137,7 +139,12 @@ def _give_to_nobody(*paths: Path) -> None:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
 
 
-def _runs(pid: int) -> bool:
+def _text_of(file: Path) -> str:
+    """The text of a file; empty if it does not exist."""
+    return file.read_text().strip() if file.exists() else ""
+
+
+def _runs(pid: str) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["AlreadyRunningError", "Running", "State", "StateFolderError"]
+from tools.knative_local.files import write_whole
+
+__all__ = ["UNKNOWN", "AlreadyRunningError", "Running", "State", "StateFolderError"]
 
 PRIVATE = 0o700
 READABLE = 0o066
 LOCK = "lock"
+UNKNOWN = 0
+"""No process id: a signal to it would reach the process group of whoever sends it."""
 
 
 class AlreadyRunningError(Exception):
@@ -71,14 +75,17 @@ class State:
         if not _take(fd):
             os.close(fd)
             raise AlreadyRunningError(f"A cluster runs on {self.home} already.")
+        os.ftruncate(fd, 0)  # at once: the id in it may be another program's now
         if self.home.stat().st_mode & READABLE:
             self.home.chmod(PRIVATE)  # an older release made it for everybody
-        os.ftruncate(fd, 0)
         os.write(fd, str(os.getpid()).encode())
         return fd
 
     def holder(self) -> int | None:
-        """The process whose cluster is up, or starts or stops, on this folder; None if there is none."""
+        """The process whose cluster is up, or starts or stops, on this folder; None if there is none.
+
+        UNKNOWN for the moment in which a process has taken the folder and has not written its id.
+        """
         try:
             fd = os.open(self.home / LOCK, os.O_RDWR)
         except FileNotFoundError:
@@ -86,7 +93,7 @@ class State:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            return None if _take(fd) else int(os.read(fd, 20) or b"0")
+            return None if _take(fd) else int(os.read(fd, 20) or UNKNOWN)
         finally:
             os.close(fd)
 
@@ -143,10 +150,7 @@ class State:
         return json.loads(file.read_text()) if file.exists() else {}
 
     def _write(self, name: str, text: str) -> None:
-        staging = self.folder() / f"{name}.new"
-        staging.touch(mode=0o600)
-        staging.write_text(text)
-        staging.rename(self.home / name)
+        write_whole(self.folder() / name, text)
 
 
 def _take(fd: int) -> bool:

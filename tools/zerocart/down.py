@@ -10,7 +10,7 @@ import signal
 import time
 
 from tools.knative_local.process import ServerFailedError
-from tools.knative_local.state import State
+from tools.knative_local.state import UNKNOWN, State
 
 __all__ = ["add_arguments", "run", "take_down"]
 
@@ -39,10 +39,11 @@ def take_down(state: State) -> bool:
 
     ServerFailedError if it does not stop.
     """
-    holder = state.holder()
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while (holder := state.holder()) == UNKNOWN:  # it has taken the folder and has not written its id yet
+        time.sleep(POLL_SECONDS)
     if holder is None:
         return False
-    deadline = time.monotonic() + STOP_SECONDS_MAX
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, signal.SIGTERM)
     while state.holder() == holder:

@@ -17,6 +17,28 @@ autoscaling.knative.dev/max-scale: {{ .scale.max | quote }}
 autoscaling.knative.dev/window: {{ .scale.window }}
 {{- end }}
 
+{{/* A processor or memory quantity as a number: processors, or KiB. */}}
+{{- define "zerocart.quantity" -}}
+{{- if hasSuffix "i" . }}
+{{- mulf (regexReplaceAll "[KMG]i$" . "" | float64) (get (dict "Ki" 1 "Mi" 1024 "Gi" 1048576) (regexFind "[KMG]i$" .)) }}
+{{- else if hasSuffix "m" . }}
+{{- divf (trimSuffix "m" . | float64) 1000 }}
+{{- else }}
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{/* What a container gets; Kubernetes refuses a limit below the request. */}}
+{{- define "zerocart.resources" -}}
+{{- range $what, $least := .resources.requests }}
+{{- $most := get $.resources.limits $what }}
+{{- if gt (include "zerocart.quantity" $least | float64) (include "zerocart.quantity" $most | float64) }}
+{{- fail (printf "%s: resources.requests.%s is %s and resources.limits.%s is %s" $.name $what $least $what $most) }}
+{{- end }}
+{{- end }}
+{{- toYaml .resources }}
+{{- end }}
+
 {{/*
 Where the pods of one workload run. A spread constraint without a selector counts the pods of this workload.
 */}}
@@ -71,12 +93,12 @@ delivery:
 {{- define "zerocart.kafkaSecrets" -}}
 {{- with .Values.kafka.authSecret }}
 - secret:
-    name: {{ . }}
+    name: {{ . | quote }}
     items:
       - {key: protocol, path: KAFKA_SECURITY_PROTOCOL}
 # not every protocol needs all of these
 {{- range $key, $path := dict "sasl.mechanism" "KAFKA_SASL_MECHANISM" "user" "KAFKA_SASL_USER" "password" "KAFKA_SASL_PASSWORD" "ca.crt" "KAFKA_CA" }}
-- secret: {name: {{ $.Values.kafka.authSecret }}, optional: true, items: [{key: {{ $key }}, path: {{ $path }}}]}
+- secret: {name: {{ $.Values.kafka.authSecret | quote }}, optional: true, items: [{key: {{ $key }}, path: {{ $path }}}]}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -124,7 +146,7 @@ volumeMounts:
     readOnly: true
   {{- end }}
 resources:
-  {{- toYaml $it.resources | nindent 2 }}
+  {{- include "zerocart.resources" (dict "name" "projection" "resources" $it.resources) | nindent 2 }}
 {{ include "zerocart.securityContext" . }}
 {{- end }}
 
@@ -132,7 +154,7 @@ resources:
 {{- define "zerocart.archiveVolume" -}}
 {{- with .Values.archive.claim }}
 - name: archive
-  persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
 {{- end }}
 {{- end }}
 
@@ -141,14 +163,14 @@ name: build-secrets
 projected:
   sources:
     - secret:
-        name: {{ .Values.secrets.name }}
+        name: {{ .Values.secrets.name | quote }}
         items:
           - {key: projection-database-url, path: ZEROCART_DATABASE_URL}
           - {key: projection-read-database-url, path: ZEROCART_READ_DATABASE_URL}
           {{- range $path, $key := .Values.services.projection.secrets }}
-          - {key: {{ $key }}, path: {{ $path }}}
+          - {key: {{ $key | quote }}, path: {{ $path }}}
           {{- end }}
           {{- range .Values.secrets.shared }}
-          - {key: {{ . }}, path: {{ . }}}
+          - {key: {{ . | quote }}, path: {{ . | quote }}}
           {{- end }}
 {{- end }}

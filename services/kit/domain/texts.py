@@ -8,12 +8,13 @@ that is one line.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, cast
 
 from pydantic import StringConstraints
 
-__all__ = ["ONE_LINE", "Line", "is_one_line", "odd_texts"]
+__all__ = ["ONE_LINE", "Line", "folded", "is_one_line", "odd_texts"]
 
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 """No control characters, no line breaks, no characters that change the direction of text (UAX 9)."""
@@ -26,6 +27,14 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whit
 def is_one_line(text: str) -> bool:
     """Whether a text has no control character, no line break and no character that changes its direction."""
     return _ONE_LINE.match(text) is not None
+
+
+def folded(text: str) -> str:
+    """The text for comparisons: capital letters and the encoding of a character do not matter.
+
+    Programs write the same letter as one character or as a letter and an accent (Unicode normalization forms).
+    """
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def odd_texts(value: object, place: str = "") -> Iterator[str]:

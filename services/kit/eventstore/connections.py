@@ -227,6 +227,10 @@ def _translation(error: Exception) -> Unavailable | None:
             return Contention(
                 "contention", f"another transaction conflicted with this one ({state})", RETRY_AFTER_SECONDS
             )
+        case asyncpg.ProgramLimitExceededError(
+            constraint_name=None, hint=str()
+        ):  # else a key is too long for its index
+            return Unavailable("database-away", f"Postgres has no transaction ids ({error})", RETRY_AFTER_SECONDS)
         case asyncpg.PostgresError(sqlstate=str(state)) if state.startswith(AWAY_STATES):
             return Unavailable("database-away", f"Postgres cannot serve now ({state})", RETRY_AFTER_SECONDS)
         case asyncpg.DataError():

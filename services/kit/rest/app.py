@@ -63,11 +63,14 @@ def _caller(request: Request) -> Caller | None:
 
 async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     """The mark of the Idempotency-Key, if there is one."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
         return None
-    if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid("bad-idempotency-key", "Idempotency-Key must have 1 to 255 visible ASCII characters.")
+    key = keys[0]
+    if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid(
+            "bad-idempotency-key", "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
+        )
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.dependencies.models import Dependant
 
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["KNOWN_ONLY", "PRINTABLE", "at_position", "id_in_path", "in_query", "position_of", "wrong"]
+__all__ = ["PRINTABLE", "at_position", "id_in_path", "in_query", "position_of", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -47,13 +46,12 @@ class Waits(Protocol):
 
 
 def at_position(kind: type[Waits], *views: str) -> Any:
-    """A dependency that refuses unknown parameters and waits until these views have reached the caller's `position`.
+    """A dependency that waits until these views have reached the caller's `position`.
 
     The object of class `kind` that the service was given waits.
     """
 
     async def wait(request: Request, token: _Token = None) -> None:
-        await _known_only(request)
         if token is not None:
             reader: Waits = request.app.state.provided[kind]
             await reader.wait_for(position_of(token), views)
@@ -64,23 +62,6 @@ def at_position(kind: type[Waits], *views: str) -> Any:
 def wrong(field: str, detail: str) -> Invalid:
     """The error for one parameter."""
     return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
-
-
-async def _known_only(request: Request) -> None:
-    unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
-    if unknown:
-        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
-        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
-
-
-KNOWN_ONLY: Any = Depends(_known_only)
-"""A dependency that refuses unknown parameters."""
-
-
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    yield from (parameter.alias for parameter in dependant.query_params)
-    for one in dependant.dependencies:
-        yield from _parameters(one)
 
 
 def position_of(token: str) -> Position:

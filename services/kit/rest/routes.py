@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Access, Anybody, rule_of
@@ -26,6 +28,8 @@ __all__ = [
 JSON, CSV = "application/json", "text/csv"
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
+POSITION = {"position": False}
+"""Every route may get the position of an answer: those that read what their service wrote need not wait for it."""
 Provided = TypeVar("Provided")
 
 
@@ -34,6 +38,7 @@ class JsonRequest(Request):
 
     bytes_max = BODY_BYTES_MAX
     checks_texts = True
+    checks_parameters = True
     media_types = (JSON,)
 
     async def body(self) -> bytes:
@@ -84,14 +89,17 @@ class TypedRoute(APIRoute):
 
 
 class JsonRoute(TypedRoute):
-    """A route that reads JSON by `request_class`."""
+    """A route that reads JSON by `request_class`, and refuses query parameters that it does not have or has twice.
+
+    With a misspelt `draft=true` an order would be placed, and of two pages only one would be read.
+    """
 
     request_class: type[JsonRequest] = JsonRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
-        rule, limit = rule_of(self), limit_of(self)
+        rule, limit, known = rule_of(self), limit_of(self), {**POSITION, **dict(_parameters(self.dependant))}
 
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
@@ -101,9 +109,33 @@ class JsonRoute(TypedRoute):
             if limit is not None:
                 await limit(checked)
             await checked.check()  # here, because FastAPI would turn each of these errors into one vague 400
+            if checked.checks_parameters and request.scope["query_string"]:
+                _refuse_parameters(checked, known)
             return await handle(checked)
 
         return bounded
+
+
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The names of the query parameters, and whether each may occur several times."""
+    yield from ((each.alias, _is_list(each.field_info.annotation)) for each in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from _parameters(one)
+
+
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
+def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """Raise Invalid if a query parameter is unknown, or occurs several times and may not."""
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if unknown := sorted(name for name in names if name not in known):
+        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
+        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
+    if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
+        fields = tuple(FieldError(name, "repeated", "Send this parameter once.") for name in repeated)
+        raise Invalid("repeated-parameter", f"The request has {', '.join(repeated)} more than once.", fields)
 
 
 class SmallJsonRequest(JsonRequest):

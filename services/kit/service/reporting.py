@@ -1,13 +1,13 @@
 """Reports to the local cluster how many requests are open, as queue-proxy does to Knative's autoscaler.
 
-One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then whenever the number leaves or
-reaches zero, and otherwise at most every REPORT_SECONDS.
+One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then at once when it becomes busy,
+and other changes at most every REPORT_SECONDS. Each line wakes the cluster, which costs more than the line.
 """
 
 from __future__ import annotations
 
 import os
-import time
+from asyncio import TimerHandle, get_running_loop
 
 from services.kit.wire.asgi import App, Receive, Scope, Send
 
@@ -27,7 +27,8 @@ class _Reporter:
         self._app = app
         self._fd = fd
         self._open = 0
-        self._said_at = 0.0
+        self._said = 0
+        self._pause: TimerHandle | None = None
         os.set_blocking(fd, False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,13 +51,21 @@ class _Reporter:
 
     def _change(self, by: int) -> None:
         self._open += by
-        left_or_reached_zero = self._open == 0 or (self._open == 1 and by == 1)
-        if left_or_reached_zero or time.monotonic() - self._said_at > REPORT_SECONDS:
+        # busy at once: the first request imports its routes, and no report can be sent meanwhile
+        if self._pause is None or self._said == 0:
             self._say()
 
     def _say(self) -> None:
-        self._said_at = time.monotonic()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._said = self._open
+        self._pause = get_running_loop().call_later(REPORT_SECONDS, self._resume)
         try:
             os.write(self._fd, b"%d\n" % self._open)
         except (BlockingIOError, BrokenPipeError):
             return  # a listener that does not read must not stop the service
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._open != self._said:
+            self._say()

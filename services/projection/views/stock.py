@@ -20,12 +20,18 @@ def moved(event: Message) -> Iterator[tuple[str, int, int]]:
     match event:
         case inventory.InventoryChecked(all_items_available=True, repeated=False):
             yield from ((item.product_id, 0, item.requested) for item in event.items)
-        case inventory.InventoryReleased(restocked=True) | inventory.ReservationRestocked():
+        case (
+            inventory.InventoryReleased(restocked=True)
+            | inventory.ReservationRestocked()
+            | inventory.ReservationReduced()
+        ):
             yield from ((item.product_id, item.quantity, 0) for item in event.items)
         case inventory.InventoryReleased() | inventory.ReservationExpired():
             yield from ((item.product_id, 0, -item.quantity) for item in event.items)
         case inventory.ReservationCommitted():
             yield from ((item.product_id, -item.quantity, -item.quantity) for item in event.items)
+        case inventory.ReservationExtended():
+            yield from ((item.product_id, -item.quantity, 0) for item in event.items)
         case inventory.StockAdjusted(product_id=product_id, delta=delta):
             yield product_id, delta, 0
         case inventory.StockSet(product_id=product_id, delta=delta):
@@ -68,11 +74,12 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
 
 STOCK_VIEW = View(
     name="stock",
-    revision=3,
+    revision=4,
     tables=(STOCK,),
     wakes=(
         inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
         inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
+        inventory.ReservationExtended, inventory.ReservationReduced,
     ),
     feed=feed,
 )  # fmt: skip
