@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, get_args
 
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
-
 from services.contracts.notifications import MailFailed, OrderNoticeSent
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
@@ -14,6 +11,7 @@ from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
+from services.kit.rest.params import in_query
 from services.notifications.answers import OrderMail, OrderMails
 from services.notifications.domain import ORDER_MAIL, OrderMailKind, order_mail_id
 
@@ -24,21 +22,14 @@ routes = json_router()
 KINDS: tuple[OrderMailKind, ...] = get_args(OrderMailKind)
 
 
-class Asked(BaseModel):
-    """The query parameters."""
-
-    model_config = ConfigDict(extra="forbid")
-    order_id: str = Field(
-        max_length=64,
-        pattern=r"^[!-$&-~]+$",
-        description="The id of the order.",
-        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
-    )
+OrderId = Annotated[
+    str, in_query("The id of the order.", "ord_iwc61wrq2spsmypx929bhj947yw", max_length=64, pattern=r"^[!-$&-~]+$")
+]
 
 
 @routes.get("/notifications")
 async def list_notifications(
-    asked: Annotated[Asked, Query()],
+    order_id: OrderId,
     caller: Annotated[Caller, needs("orders:read")],
     handler: Annotated[CommandHandler, provided(CommandHandler)],
 ) -> Answer[OrderMails]:
@@ -48,7 +39,6 @@ async def list_notifications(
     empty list. For staff: needs the scope `orders:admin`, too.
     """
     caller.require_admin()
-    order_id = asked.order_id
     mails = [
         _shown(kind, event, message)
         for kind in KINDS

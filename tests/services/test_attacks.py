@@ -6,11 +6,12 @@ import asyncio
 import random
 import statistics
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
+from pydantic import BaseModel
 
 from scripts.openapi import routes_of
 from services.kit.auth.access import PUBLIC
@@ -227,6 +228,17 @@ async def test_an_unexpected_error_is_answered_and_closes_no_connection():
         assert (answer.status_code, answer.json()["code"]) == (500, "internal")
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         assert "ann@" not in answer.text
+
+
+class Filters(BaseModel):
+    status: str
+
+
+def test_a_route_whose_query_parameters_are_fields_of_a_model_cannot_be_built():
+    async def listed(filters: Annotated[Filters, Query()]) -> None: ...
+
+    with pytest.raises(TypeError, match="declare each field of filters"):
+        json_router().get("/things")(listed)
 
 
 async def test_a_page_of_a_configured_origin_can_read_every_answer(database):

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
@@ -117,7 +118,14 @@ class JsonRoute(TypedRoute):
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """The names of the query parameters, and whether each may occur several times."""
+    """The names of the query parameters, and whether each may occur several times.
+
+    Raises TypeError if a model gathers parameters: their names would be unknown here.
+    """
+    for each in dependant.query_params:
+        kind = each.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            raise TypeError(f"declare each field of {each.name} as a query parameter of its own")
     yield from ((each.alias, _is_list(each.field_info.annotation)) for each in dependant.query_params)
     for one in dependant.dependencies:
         yield from _parameters(one)
