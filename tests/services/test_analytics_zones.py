@@ -96,7 +96,7 @@ async def test_a_day_on_which_clocks_change_has_all_its_orders(side: ReadSide, d
     assert [each["orders"] for each in times] == [hours]
     assert (await side.get(f"/orders?from={day}&to={next_day}"))["total"] == hours
     for zone_name in ("Asia/Kathmandu", "America/New_York"):
-        whole = await figures(side, f"{YEAR}&interval=day&from=2026-03-01&to=2026-11-30&time_zone={zone_name}")
+        whole = await figures(side, f"interval=day&from=2026-03-01&to=2026-11-30&time_zone={zone_name}")
         assert sum(row["orders"] for row in whole) == hours + 4
 
 
