@@ -233,16 +233,19 @@ async def running(
     ]
     assert apps[0].missed is not None
     side = ReadSide(database, clients[0], clients[1], projection, apps[0].missed)
-    yield side
-    for log in side.logs.values():
-        await log.close()
-    await builds.close()
-    for client, app in zip(clients, apps, strict=True):
-        await client.aclose()
-        await _shut_down(app)
+    try:
+        yield side
+    finally:  # a connection that a failed test leaves open would fail a later test
+        for log in side.logs.values():
+            await log.close()
+        await builds.close()
+        for client, app in zip(clients, apps, strict=True):
+            await client.aclose()
+            await shut_down(app)
 
 
-async def _shut_down(app: Service) -> None:
+async def shut_down(app: Service) -> None:
+    """Close the service as a process does when it ends."""
     said = iter(("lifespan.startup", "lifespan.shutdown"))
 
     async def receive() -> dict[str, str]:

@@ -270,9 +270,11 @@ async def running(
             headers=authorization(),
             event_hooks={"response": [held]},
         )
-    yield System(bus, mails, database, apps, hosts[0].handler.vault)
-    await bus.quiet()
-    for client in bus.clients.values():
-        await client.aclose()
-    for one in hosts:
-        await one.close()
+    try:
+        yield System(bus, mails, database, apps, hosts[0].handler.vault)
+        await bus.quiet()
+    finally:  # a connection that a failed test leaves open would fail a later test
+        for client in bus.clients.values():
+            await client.aclose()
+        for one in hosts:
+            await one.close()

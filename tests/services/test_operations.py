@@ -34,6 +34,7 @@ from services.operations.letters import service_at
 from services.operations.processes import latest_of, share_of
 from tests.sagas.test_service import Published
 from tests.services.documented import held
+from tests.services.read_side import shut_down
 from tests.services.test_watching import append, keeper, projected
 from tests.tokens import TRUST, authorization
 from tools.knative_local.delivery.attempts import Failure, dead_letter, judged
@@ -96,8 +97,7 @@ async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
         event_hooks={"response": [held]},
     ) as client:
         yield client, published
-    await host.close()
-    await reader.close()
+    await shut_down(app)
 
 
 async def test_a_dead_letter_is_stored_once_and_replayed_unchanged(world):
