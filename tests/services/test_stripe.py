@@ -38,7 +38,7 @@ from tests.services.system import Bus, running
 from tests.services.system import order as an_order
 from tests.tokens import TRUST, authorization
 
-QUICK = Policy(name="stripe", first_delay_seconds=0.001, timeout_seconds=0.4, failures_max=100)
+QUICK = Policy(name="stripe", first_delay_seconds=0.001, timeout_seconds=1.0, failures_max=100)
 TEN = Money(amount=Decimal("10.00"), currency="GBP")
 SECRET = "whsec_" + "s" * 32
 ORDER = "ord_1"
@@ -226,7 +226,7 @@ async def test_card_challenge_is_a_final_failure(stripe: Stripe) -> None:
         (429, {"error": {}}, {"Retry-After": "1"}),
         error(409, type="idempotency_error"),
         error(503, type="api_error"),
-        0.6,
+        1.5,
     ],
     ids=["rate limit", "retry after", "under way", "unavailable", "silence"],
 )
