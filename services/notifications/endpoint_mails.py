@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable
 
 from services.contracts.webhooks import EndpointDisabled
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.errors import Unavailable
 from services.kit.events.handlers import Received
 from services.kit.eventstore.port import EventStore
-from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import ENDPOINT_MAIL, EndpointMailKind, RecordEndpointMail, is_sent
-from services.notifications.mails import Mail, Shop, compose
-from services.notifications.smtp import MailServer, NotSent
+from services.notifications.mails import Mail, Shop
+from services.notifications.sending import is_accepted
+from services.notifications.smtp import MailServer
 
 __all__ = ["ContactOf", "EndpointMails", "contacts_in"]
 
@@ -51,19 +50,9 @@ class EndpointMails:
         if is_sent((await self._handler.reload(ENDPOINT_MAIL, endpoint_id)).state, notice_id):
             return
         contact = None if KIND in self._shop.mails_off else await self._contact_of(endpoint_id)
-        mailed = contact is not None and await self._sent(_mail(message, notice_id, contact))
+        mailed = contact is not None and await is_accepted(_mail(message, notice_id, contact), self._server, self._shop)
         command = RecordEndpointMail(at=received.now, endpoint_id=endpoint_id, notice_id=notice_id, mailed=mailed)
         await self._handler.handle(ENDPOINT_MAIL, endpoint_id, command, received.cause)
-
-    async def _sent(self, mail: Mail) -> bool:
-        try:
-            await self._server.send(compose(mail, self._shop))
-        except NotSent as error:
-            if error.transient:
-                raise Unavailable("mail-failed", str(error)) from error
-            return False
-        METRICS.count("mails_sent", kind=mail.kind)
-        return True
 
 
 def _mail(message: EndpointDisabled, notice_id: str, contact: str) -> Mail:

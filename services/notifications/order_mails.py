@@ -32,7 +32,6 @@ from services.kit.domain.message import ERASED, Money
 from services.kit.events.handlers import Received
 from services.kit.privacy.hmac_tokens import expiring, several
 from services.kit.saga.participant import Failure
-from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import (
     ORDER_MAIL,
     MailState,
@@ -42,8 +41,9 @@ from services.notifications.domain import (
     is_sent,
     order_mail_id,
 )
-from services.notifications.mails import Mail, Shop, compose
-from services.notifications.smtp import MailServer, NotSent
+from services.notifications.mails import Mail, Shop
+from services.notifications.sending import refusal_of
+from services.notifications.smtp import MailServer
 
 __all__ = ["OrderMails"]
 
@@ -137,7 +137,9 @@ class OrderMails:
         request = message if isinstance(message, ConfirmationSend | CancellationSend) else None
         mailed, failure = False, None
         if await self._is_wanted(kind, message, received, unless):
-            mailed, failure = await self._sent(self._mail(kind, message, received, values))
+            refusal = await refusal_of(self._mail(kind, message, received, values), self._server, self._shop)
+            mailed = refusal is None
+            failure = refusal and Failure("mail-failed", str(refusal), transient=refusal.transient)
         if failure and failure.transient and request is None:
             raise Unavailable(failure.code, failure.detail)
         command = RecordOrderMail(
@@ -157,15 +159,6 @@ class OrderMails:
             return False
         before = [is_sent(await self._state(each, order_id)) for each in unless]
         return not any(before) and not is_sent(await self._state(kind, order_id), _notice_id(message))
-
-    async def _sent(self, mail: Mail) -> tuple[bool, Failure | None]:
-        """Whether the mail server accepted the mail, and why not."""
-        try:
-            await self._server.send(compose(mail, self._shop))
-        except NotSent as error:
-            return False, Failure("mail-failed", str(error), transient=error.transient)
-        METRICS.count("mails_sent", kind=mail.kind)
-        return True, None
 
     async def _state(self, kind: OrderMailKind, order_id: str) -> MailState:
         return (await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state
@@ -212,7 +205,7 @@ def _notice_id(message: OfOrder) -> str:
 
 
 def _amount(message: OfOrder) -> Money | None:
-    """What a refund gives back of the total of the order; an edit has lowered the total already."""
+    """The amount by which a refund lowers the total; None for the refund of an edit, which has lowered it."""
     if isinstance(message, OrderRefunded) and not message.refund_id.startswith(EDIT_REFUND):
         return message.amount
     return None

@@ -22,14 +22,13 @@ from services.contracts.users import (
 )
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
-from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import ERASED
 from services.kit.events.handlers import Received
 from services.kit.privacy.hmac_tokens import derive, several
-from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import USER_MAIL, RecordUserMail, Unsent, UserMailKind, user_mail_id
-from services.notifications.mails import Mail, Shop, compose
-from services.notifications.smtp import MailServer, NotSent
+from services.notifications.mails import Mail, Shop
+from services.notifications.sending import is_accepted
+from services.notifications.smtp import MailServer
 
 __all__ = ["KINDS", "UserMails"]
 
@@ -63,22 +62,11 @@ class UserMails:
             return
         too_late = received.expired or (isinstance(notice, TokenNotice) and notice.expires_at <= received.now)
         is_wanted = not too_late and notice.email != ERASED and kind not in self._shop.mails_off
-        mailed = is_wanted and await self._sent(notice)
+        mailed = is_wanted and await is_accepted(self._mail(notice), self._server, self._shop)
         command = RecordUserMail(
             at=received.now, user_id=notice.user_id, kind=kind, notice_id=notice.notice_id, mailed=mailed
         )
         await self._handler.handle(USER_MAIL, identity, command, received.cause)
-
-    async def _sent(self, notice: UserNotice) -> bool:
-        mail = self._mail(notice)
-        try:
-            await self._server.send(compose(mail, self._shop))
-        except NotSent as error:
-            if error.transient:
-                raise Unavailable("mail-failed", str(error)) from error
-            return False
-        METRICS.count("mails_sent", kind=mail.kind)
-        return True
 
     def _mail(self, notice: UserNotice) -> Mail:
         kind = KINDS[type(notice)]

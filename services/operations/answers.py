@@ -178,7 +178,7 @@ class ViewBuild(TypedDict):
     revision: Count
     began_at: Instant
     then: Literal["switch", "switch_if_equal", "wait"]
-    """What the build does when it has read as many events as the version that serves."""
+    """The next action of the build, as soon as it has read as many events as the version that serves."""
     events_behind: Count
     """Events that it has not read; at most 100,000 are counted."""
     share_read: Annotated[float, Field(ge=0, le=1, examples=[0.42])]

@@ -1,4 +1,4 @@
-"""What waits, what is stuck, and what each service used: figures of the metrics stores and the event store.
+"""Waiting work, stuck orders, and the use of each service, from the metrics stores and the event store.
 
 Reading them wakes no other service.
 """

@@ -94,7 +94,7 @@ def refunded_beyond(payment: Payment, after: PaymentItemised) -> Decimal:
 
 
 def _paid_with(order: Refundable, number: int, returned: int) -> Decimal:
-    """What the customer has paid for a line of which so many units are returned."""
+    """The amount that the customer has paid for a line after so many of its units were returned."""
     line = replace(order.lines[number], returned=returned)
     return paid_for(replace(order, lines={number: line}), number)
 

@@ -19,7 +19,7 @@ class ViewVersion(TypedDict):
     """The revision of the view's definition that it was built for."""
     state: Literal["building", "serving", "kept"]
     next: Literal["switch", "switch_if_equal", "wait"]
-    """What the build does when it has read as many events as the version that serves."""
+    """The next action of the build, as soon as it has read as many events as the version that serves."""
     epoch: int
     """The newest epoch of positions when it was created; a version of an older epoch may show lost events."""
     checkpoint: str

@@ -29,7 +29,7 @@ class Endpoint(TypedDict):
     types: list[str]
     description: str | None
     contact: Annotated[str | None, Field(examples=["webhooks@shop.example.com"])]
-    """Who gets a mail when zerocart switches the endpoint off."""
+    """The e-mail address that gets a mail when zerocart switches the endpoint off."""
     active: bool
     disabled_reason: str | None
     """Why zerocart switched the endpoint off."""

@@ -54,7 +54,8 @@ Description = Annotated[str, Field(max_length=500, pattern=ONE_LINE)]
 Contact = Annotated[
     Email,
     Field(
-        description="Who gets a mail when zerocart switches the endpoint off.", examples=["webhooks@shop.example.com"]
+        description="The e-mail address that gets a mail when zerocart switches the endpoint off.",
+        examples=["webhooks@shop.example.com"],
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="The maximum number of deliveries.", examples=[50])]

@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests import conftest
 from tests.architecture.rules import ROOT
 from tests.console.browser import Person, running_browser
 from tests.console.shop import refund_of, report_refund
@@ -111,18 +111,9 @@ def opened(local: Local, chance: random.Random) -> Generator[Shop]:
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """What the person does who runs the database; in a thread, because Playwright has an event loop in this one."""
-
-    async def run() -> None:
-        connection = await asyncpg.connect(dsn)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
-
+    """Run statements as the owner of the databases; in a thread, because Playwright has an event loop in this one."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(run())).result()
+        thread.submit(lambda: asyncio.run(conftest.execute(dsn, *statements))).result()
 
 
 def impatient_manifests(tmp_path_factory: pytest.TempPathFactory) -> str:

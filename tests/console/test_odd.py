@@ -1,4 +1,4 @@
-"""What happens at the console when people, addresses, names and networks are not as usual."""
+"""The console with unusual people, addresses, names and networks."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def confirmed(local: Local, name: str = "Zoe Zimmer", **more: object) -> str:
         order_id = placed(client, "tok_approve", customer_name=name, **more)
     local.until(lambda: local.state_of(order_id) == "confirmed", 90)
     return order_id
+
+
+def opens(person: Person, order_id: str, action: str) -> None:
+    """Go to the page of the order and open the dialog of the action."""
+    person.visit(f"/orders/{order_id}")
+    person.settled()
+    person.press(action)
 
 
 @contextmanager
@@ -86,9 +93,7 @@ def expire(person: Person) -> None:
 
 def test_a_form_outlives_a_log_in_that_ended(operator: Person, shop: Shop):
     page = operator.page
-    operator.visit(f"/orders/{confirmed(operator.local)}")
-    operator.settled()
-    operator.press("Cancel the order …")
+    opens(operator, confirmed(operator.local), "Cancel the order …")
     expire(operator)
     page.get_by_label("Reason").fill("twice")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the order").click()
@@ -107,9 +112,7 @@ def test_a_form_outlives_a_log_in_that_ended(operator: Person, shop: Shop):
 def test_what_one_person_began_is_not_sent_by_another(operator: Person, shop: Shop):
     page = operator.page
     email = joined(operator.local, "manager")
-    operator.visit(f"/orders/{confirmed(operator.local)}")
-    operator.settled()
-    operator.press("Cancel the order …")
+    opens(operator, confirmed(operator.local), "Cancel the order …")
     expire(operator)
     page.get_by_label("Reason").fill("not mine")
     page.get_by_role("dialog").get_by_role("button", name="Cancel the order").click()
@@ -130,9 +133,7 @@ def test_the_second_of_two_operators_learns_what_the_first_did(
     with another(browser, local) as second:
         second.log_in_as_operator()
         for person in (operator, second):
-            person.visit(f"/orders/{order_id}")
-            person.settled()
-            person.press("Refund …")
+            opens(person, order_id, "Refund …")
             person.page.get_by_label("Blue mug").fill("2")
         operator.answer("Refund", Reason="the first")
         balance = [each.page.get_by_role("row").filter(has_text="Balance") for each in (operator, second)]
@@ -151,9 +152,7 @@ def test_lines_that_somebody_else_has_changed_are_not_edited(
     with another(browser, local) as second:
         second.log_in_as_operator()
         for person in (operator, second):
-            person.visit(f"/orders/{order_id}")
-            person.settled()
-            person.press("Edit …")
+            opens(person, order_id, "Edit …")
             person.page.get_by_label("Blue mug").fill("1" if person is operator else "0")
             person.page.get_by_label("Product id 1").fill("" if person is operator else "TRAY")
             person.page.get_by_label("Reason").fill("an edit")

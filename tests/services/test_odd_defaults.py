@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import asyncpg
 import pytest
 
 from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.grants import role_of
 from tests.conftest import PASSWORDS, execute
-from tests.services import read_side
-from tests.services.read_side import counted, created
 from tests.services.system import order, running
+from tests.services.whole import assert_orders_are_fulfilled, assert_the_read_side_shows_orders
 
 ORDERS = 4
 ODD = {
@@ -61,23 +58,11 @@ async def odd(database):
 
 
 async def test_orders_are_fulfilled(odd):
-    async with running(odd) as system:
-        await system.stock("mug", 100)
-        answers = await asyncio.gather(*(system.place(order(("mug", 2))) for _ in range(ORDERS)))
-        assert [answer.status_code for answer in answers] == [202] * ORDERS
-        await system.at_rest()
-        assert len(await system.said("orders.order.confirmed")) == ORDERS
-        assert await system.level("mug") == (100 - 2 * ORDERS, 0)
+    await assert_orders_are_fulfilled(odd)
 
 
 async def test_the_read_side_shows_them(odd):
-    async with read_side.running(odd) as side:
-        for n in range(ORDERS):
-            await side.show(await side.order(f"ord_{n}", created(f"ord_{n}")))
-        await side.show(await side.append("inventory", "stock-mug", counted("mug", 5)))
-        assert (await side.get("/orders?q=mgu"))["total"] == ORDERS
-        await side.rebuild_all()
-        assert (await side.get("/stock/mug"))["on_hand"] == 5
+    await assert_the_read_side_shows_orders(odd)
 
 
 async def test_what_is_answered_is_on_disk(odd):

@@ -11,33 +11,18 @@ from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.connections import SETTINGS, Connections
 from services.kit.eventstore.pooler import connect_arguments, is_pooled
 from tests.conftest import PASSWORDS
-from tests.services import read_side
-from tests.services.read_side import counted, created
-from tests.services.system import order, running
+from tests.services.whole import assert_orders_are_fulfilled, assert_the_read_side_shows_orders
 
 ORDERS = 12
 POOLED = "postgresql://u:p@h:1/db?sslmode=require&pooler=transaction"
 
 
 async def test_orders_are_fulfilled_by_services_behind_a_pooler(pooled_database):
-    async with running(pooled_database) as system:
-        await system.stock("mug", 100)
-        answers = await asyncio.gather(*(system.place(order(("mug", 2))) for _ in range(ORDERS)))
-        assert [answer.status_code for answer in answers] == [202] * ORDERS
-        await system.at_rest()
-        assert len(await system.said("orders.order.confirmed")) == ORDERS
-        assert await system.level("mug") == (100 - 2 * ORDERS, 0)
+    await assert_orders_are_fulfilled(pooled_database)
 
 
 async def test_the_read_side_works_behind_a_pooler(pooled_database):
-    async with read_side.running(pooled_database) as side:
-        for n in range(ORDERS):
-            await side.show(await side.order(f"ord_{n}", created(f"ord_{n}")))
-        await side.show(await side.append("inventory", "stock-mug", counted("mug", 5)))
-        found = await asyncio.gather(*(side.get("/orders?q=mgu") for _ in range(ORDERS)))
-        assert {answer["total"] for answer in found} == {ORDERS}  # with the similarity of the session's settings
-        await side.rebuild_all()
-        assert (await side.get("/stock/mug"))["on_hand"] == 5
+    await assert_the_read_side_shows_orders(pooled_database)
 
 
 async def test_every_statement_has_the_settings_of_its_service(pooled_database):
