@@ -109,7 +109,7 @@ async def subscribed(folder: Path, shop: Database) -> None:
             *(tool("pg_createsubscriber"), f"--pgdata={folder / 'data'}", "--database=shop", "--subscriber-username=postgres"),
             *(f"--publisher-server={shop.server.dsn()}", f"--socketdir={socket}"),
         ]  # fmt: skip
-        environ = {**os.environ, "PGPASSWORD": shop.server.password}
+        environ = {**os.environ, "PGPASSWORD": (folder / "password").read_text()}
         process = spawn(command, log=folder / "subscriber.log", environ=environ, not_root=True)
         assert await asyncio.to_thread(process.wait) == 0, (folder / "subscriber.log").read_text()
 
