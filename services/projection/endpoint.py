@@ -35,7 +35,7 @@ class NudgeEndpoint:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
-                raise Invalid("unknown-type", f"no view shows {event.type}")
+                raise Invalid("unknown-type", f"no view reads {event.type}")
             position = _position(event.attributes.get("position", ""))
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)

@@ -43,7 +43,7 @@ class NudgeEndpoint:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
-                raise Invalid("unknown-type", f"webhooks is not woken by {event.type}")
+                raise Invalid("unknown-type", f"this service does not handle {event.type}")
             with span(f"send {event.type}", "consumer", *event.trace):
                 await self._dispatcher.nudge(by_timer=event.type == DeliveriesDue.type)
         except Invalid as error:

@@ -53,7 +53,7 @@ class Guard:
     def place(self, url: str) -> Place:
         """The parts of the URL; Forbidden tells why it is not allowed. Names are not resolved here."""
         if not url.isascii() or any(character <= " " or character in "\\\x7f" for character in url):
-            raise Forbidden("a URL has ASCII characters only, without spaces and backslashes: encode the others")
+            raise Forbidden("a URL may have only ASCII characters, and no space or backslash: encode the others")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -62,7 +62,7 @@ class Guard:
         if parts.scheme not in ("https", *(("http",) if self._settings.http else ())):
             raise Forbidden("use https://, or ask the operator to set ZEROCART_WEBHOOK_HTTP")
         if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment:
-            raise Forbidden("a URL has a host, and neither a user nor a fragment")
+            raise Forbidden("a URL must have a host, and may have neither a user nor a fragment")
         port = port or (443 if parts.scheme == "https" else 80)
         if self._settings.ports and port not in self._settings.ports:
             allowed = ", ".join(map(str, sorted(self._settings.ports)))

@@ -89,14 +89,14 @@ class EventEndpoint:
     async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
         found = self._reactions.find(event.type)
         if found is None:
-            raise Invalid("unknown-type", f"nothing here handles {event.type}")
+            raise Invalid("unknown-type", f"this service does not handle {event.type}")
         model, reaction = found
         try:
             (message,) = await decrypt(self._vault, [(model, event.data)])
             return message, reaction
         except ValidationError as error:
             faults = [(part["loc"], part["type"]) for part in error.errors(include_input=False, include_context=False)]
-            raise Invalid("bad-data", f"not a {event.type}: {invalid_fields(faults)}") from error
+            raise Invalid("bad-data", f"not valid for {event.type}: {invalid_fields(faults)}") from error
 
     async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> Outcome:
         now = datetime.now(UTC)

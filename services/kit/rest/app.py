@@ -69,7 +69,7 @@ async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     key = keys[0]
     if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid(
-            "bad-idempotency-key", "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
+            "bad-idempotency-key", "Send the header Idempotency-Key once, with 1 to 255 visible ASCII characters."
         )
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()

@@ -170,9 +170,9 @@ class Service:
     def _refusal(self, scope: Scope, headers_bytes_max: int = HEADERS_BYTES_MAX) -> ZerocartError | None:
         """The error of a request that is refused before it is routed; None if it is not."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
-            return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
+            return TooLong("address-too-long", f"A URL may have at most {URL_BYTES_MAX} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > headers_bytes_max:
-            return TooManyHeaders("headers-too-long", f"headers may have {headers_bytes_max} bytes")
+            return TooManyHeaders("headers-too-long", f"All headers may have {headers_bytes_max} bytes together.")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
             return Unavailable(
                 "overloaded", "Too many requests are in progress. Send the request again in a second.", 1
