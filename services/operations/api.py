@@ -111,9 +111,8 @@ async def replay_dead_letters(body: ReplayManyBody, letters: AllLetters, replays
     Publishes the events of waiting dead letters again, of one type or of all. A service that handled an event before
     ignores the repeat.
     """
-    waiting = await letters.list("waiting", body.limit)
-    wanted = [letter for letter in waiting if body.type in (None, letter.type)]
-    done = [await _replay(letter, replays, dry_run=body.dry_run) for letter in wanted]
+    waiting = await letters.list("waiting", body.limit, type_=body.type or "")
+    done = [await _replay(letter, replays, dry_run=body.dry_run) for letter in waiting]
     return Answer(ReplayedMany(dead_letters=done))
 
 

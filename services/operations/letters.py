@@ -46,6 +46,7 @@ COLUMNS = """
 LIST = f"""
     SELECT {COLUMNS} FROM dead_letters
     WHERE ($1 = '' OR status = $1) AND ($3 = '' OR subject = $3 OR attributes ->> 'correlationid' = $3)
+        AND ($4 = '' OR type = $4)
     ORDER BY first_at, id LIMIT $2
 """  # noqa: S608
 ONE = f"SELECT {COLUMNS} FROM dead_letters WHERE id = $1 FOR UPDATE"  # noqa: S608
@@ -85,10 +86,10 @@ class Letters:
                 json.dumps(dict(attributes)), event.data,
             )  # fmt: skip
 
-    async def list(self, status: str, letters_max: int, order_id: str = "") -> Sequence[Letter]:
-        """The oldest letters first; all of them if `status` is empty, those about one order if one is given."""
+    async def list(self, status: str, letters_max: int, order_id: str = "", type_: str = "") -> Sequence[Letter]:
+        """The oldest letters first; an empty text leaves out its condition."""
         async with self._store.transaction() as unit:
-            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max, order_id)]
+            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max, order_id, type_)]
 
     async def find(self, letter_id: str) -> Letter:
         """One letter; NotFound if there is none."""

@@ -37,8 +37,8 @@ class Replays:
 
     async def replay_parked(self, service: str, key: str) -> None:
         """Publish a parked message again and forget its failures; NotFound if it is not parked."""
-        found = await self.parked(LETTERS_PAGE_MAX)
-        failure = next((each for each in found if (each.service, each.key) == (service, key)), None)
+        found = await self._parked.list(parked_only=True, failures_max=LETTERS_PAGE_MAX, key=key)
+        failure = next((each for each in found if each.service == service), None)
         if failure is None:
             raise NotFound("parked-not-found", f"{service} has no parked message with this key.")
         attributes = {name: value for name, value in failure.attributes.items() if not name.startswith("knative")}

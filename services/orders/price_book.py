@@ -41,7 +41,7 @@ RECORD = """
 """
 LOOK_UP = "SELECT sku, version, content FROM price_book WHERE sku = ANY($1::text[])"
 KNOWN = """
-    SELECT event.key FROM unnest($1::text[], $2::text[], $3::int[]) AS event (key, stream, version)
+    SELECT event.key FROM unnest($1::text[], $2::text[], $3::text[]::integer[]) AS event (key, stream, version)
     JOIN price_book ON event.stream = 'product-' || sku AND event.version <= price_book.version
 """
 
@@ -126,5 +126,5 @@ class PriceBookReceipts(Receipts):
         """Return the keys of the events that have an inbox mark, or whose product is in the price book."""
         of_products = [event for event in events if event.service == "catalogue"]
         keys, streams = [message_key(e) for e in of_products], [e.stream for e in of_products]
-        rows = await self.connections.fetch(KNOWN, keys, streams, [e.version for e in of_products])
+        rows = await self.connections.fetch(KNOWN, keys, streams, [str(e.version) for e in of_products])
         return {row["key"] for row in rows} | await super().traces(events)

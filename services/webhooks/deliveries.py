@@ -35,7 +35,7 @@ REST_MAX = timedelta(hours=1)
 
 ADD = """
     INSERT INTO deliveries (id, endpoint_id, position, type, subject, created_at, next_at)
-    SELECT *, $6::timestamptz, $6 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+    SELECT *, $6::timestamptz, $6 FROM unnest($1::text[], $2::text[], $3::text[]::bigint[], $4::text[], $5::text[])
     ON CONFLICT (id) DO NOTHING
 """
 DUE = """
@@ -122,10 +122,10 @@ def delay_after(attempt: int, asked_seconds: int) -> timedelta | None:
     return max(DELAYS[attempt - 1], timedelta(seconds=asked_seconds))
 
 
-def row_of(endpoint_id: str, event: RecordedEvent) -> tuple[str, str, int, str, str]:
+def row_of(endpoint_id: str, event: RecordedEvent) -> tuple[str, ...]:
     """The row of a delivery. Its id is the `webhook-id`, the same however often the event is sent to this endpoint."""
     message_id = id_of("msg", endpoint_id, message_key(event))
-    return message_id, endpoint_id, event.position, event.type, subject_of(event)
+    return message_id, endpoint_id, f"{event.position:d}", event.type, subject_of(event)
 
 
 class Deliveries:

@@ -30,6 +30,14 @@ MAY_BE_MISSING = {
 """Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium or a package of npm."""
 
 
+RARE_PROGRAMS = {
+    "services/kit/eventstore/archiver.py",
+    "services/kit/eventstore/sql/archive_events.sql",
+    "services/orders/finished.py",
+}
+"""Programs of Jobs, which connect once."""
+
+
 def name(file):
     return str(file.relative_to(rules.ROOT))
 
@@ -56,6 +64,12 @@ def test_money_is_never_a_float(file):
 
 def test_every_module_has_a_docstring():
     assert not [name(file) for file in CODE if not ast.get_docstring(ast.parse(file.read_text()))]
+
+
+def test_statements_of_services_pass_arrays_as_texts():
+    files = [*rules.python_files(rules.SERVICES), *rules.SERVICES.rglob("*.sql")]
+    faults = {(name(file), fault) for file in files for fault in rules.array_faults(file.read_text())}
+    assert {file for file, _ in faults} <= RARE_PROGRAMS
 
 
 def test_files_and_functions_stay_readable():
@@ -103,6 +117,7 @@ def test_no_file_is_tied_to_one_machine_or_registry():
         (rules.money_faults, "price = 1.5"),
         (rules.swallowed_faults, "try: ...\nexcept Exception: pass"),
         (rules.swallowed_faults, "try: ...\nexcept: ..."),
+        (rules.array_faults, "SELECT * FROM unnest($1::text[], $2::double precision[])"),
         (rules.mocking_faults, "from unittest import mock"),
         (rules.mocking_faults, "import unittest.mock"),
         (rules.unfinished_faults, "raise NotImpl" + "ementedError"),
@@ -126,6 +141,7 @@ def test_each_rule_finds_its_bad_example(rule, bad):
         (rules.money_faults, "price: Decimal = Decimal('1.50')"),
         (rules.swallowed_faults, "try: ...\nexcept KeyError: pass"),
         (rules.swallowed_faults, "try: ...\nexcept Exception as error: failures.append(error)"),
+        (rules.array_faults, "SELECT * FROM unnest($1::text[], $2::text[]::integer[])"),
         (rules.naming_faults, "https://example.org/work/1"),
     ],
 )

@@ -236,8 +236,9 @@ def _replays_all(person: Person) -> None:
         person.settled()
         if page.get_by_text("No event waits here").count():
             return
-        person.press("Replay all that wait …")
-        person.answer("Replay all")
+        person.press("Replay all … dead letters")
+        page.get_by_role("dialog").get_by_role("button", name="Replay all").click()
+        person.press("Close")
     raise AssertionError(f"dead letters go on waiting: {page.locator('#main').inner_text()}")
 
 

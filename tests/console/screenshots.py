@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="the folder, build/screenshots if not given")
     options = parser.parse_args()
     if chromium() is None:
-        sys.exit("no Chromium is installed: apt-get install chromium, or set ZEROCART_CHROMIUM")
+        sys.exit("no Chromium is installed: apt-get install chromium-headless-shell, or set ZEROCART_CHROMIUM")
     with (
         running_browser() as browser,
         TemporaryDirectory() as home,

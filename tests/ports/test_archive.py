@@ -135,6 +135,54 @@ async def test_pages_of_types_and_pages_of_few_bytes_are_the_same(store: Store):
     await small.close()
 
 
+async def test_a_page_of_rare_types_goes_through_a_bounded_number_of_archived_events(store: Store):
+    """Else building a view whose types are rare would read all files within one transaction of the read database."""
+    await store.fill(6)
+    before = await store.all()
+    await store.archive(events_max=10)
+    archived = [event for event in before if event.stream[-1] in "024"]
+    bounded = PostgresEventReader(store.database.dsn("projection"), archive=str(store.folder), passed_max=9)
+    found, after, pages = list[RecordedEvent](), START, 0
+    while after < before[-1].position:
+        page = await bounded.read_types(after, before[-1].position, [ENDED], 99)
+        assert len([event for event in archived if after < event.position <= page.end]) <= 9
+        found, after, pages = found + page.events, page.end, pages + 1
+    assert found == [event for event in before if event.type == ENDED]
+    await bounded.close()
+
+
+async def test_a_page_reads_only_the_files_that_it_comes_to(store: Store):
+    """Else a reader would keep a part of every file in memory, more than a container has."""
+    for n in range(3):
+        await store.append("orders", f"stream-{n}", 0, SAID, ENDED)
+        await store.archive()
+    first, *later = sorted(store.folder.iterdir())
+    for file in later:
+        file.rename(file.with_suffix(".away"))
+    end = await store.reader.end()
+    page = await store.reader.read_types(START, end, [SAID], 1)
+    assert [event.stream for event in page.events] == ["stream-0"]
+    assert [event.type for event in (await store.reader.read_all(START, 2)).events] == [SAID, ENDED]
+    with pytest.raises(Unavailable, match=f"{later[0].name} cannot be read"):
+        await store.reader.read_types(START, end, [SAID], 2)
+    assert first.exists()
+
+
+async def test_readers_at_different_places_of_a_file_do_not_send_each_other_back(store: Store):
+    """Else views that are built at the same time decompress the files again and again."""
+    await store.append("orders", "a", 0, *[SAID, NOTED] * (3 * MEMBER_EVENTS_MAX // 2), ENDED)
+    await store.archive(events_max=9_999)
+    end = await store.reader.end()
+    await store.reader.read_types(START, end, [SAID], 1)  # it stays in the first member
+    ahead = await store.reader.read_types(START, end, [NOTED], MEMBER_EVENTS_MAX + 1)  # up to the third
+    [file] = store.folder.iterdir()
+    _, second = read_member(file, 0)
+    content = file.read_bytes()
+    file.write_bytes(content[: second + 60] + b"?" + content[second + 61 :])
+    assert len((await store.reader.read_types(START, end, [SAID], 2)).events) == 2
+    assert len((await store.reader.read_types(ahead.end, end, [NOTED], 2)).events) == 2, "the second is not read again"
+
+
 async def test_a_finished_stream_goes_on_and_is_archived_again(store: Store):
     await store.fill(2)
     await store.archive()

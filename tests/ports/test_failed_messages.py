@@ -20,3 +20,11 @@ async def test_a_failed_message_is_counted_then_parked_and_removed_after_success
     await failures.clear("m", "orders")
     await failures.clear("m", "orders")
     assert [failure.key for failure in await failures.list(parked_only=False, failures_max=9)] == ["n"]
+
+
+async def test_one_failed_message_is_found_by_its_key_however_many_failed_later(harness):
+    failures = harness.failures()
+    for key in ("first", "second"):
+        await failures.record(key, "no", {}, b"{}")
+    [found] = await failures.list(parked_only=False, failures_max=1, key="first")
+    assert found.key == "first"

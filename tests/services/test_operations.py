@@ -151,6 +151,15 @@ async def test_the_dead_letters_of_an_order_are_found(world):
     assert (await client.get("/dead-letters?order_id=")).status_code == 422
 
 
+async def test_the_letters_of_one_type_are_replayed_however_many_of_others_are_older(world):
+    client, published = world
+    for number, type_ in enumerate(("zerocart.a", "zerocart.a", "zerocart.b")):
+        await client.post("/events", content=b"{}", headers=LETTER | {"ce-id": str(number), "ce-type": type_})
+    replayed = await client.post("/dead-letters/replay", json={"type": "zerocart.b", "limit": 1})
+    assert [letter["type"] for letter in replayed.json()["dead_letters"]] == ["zerocart.b"]
+    assert len(published.again) == 1
+
+
 async def test_a_dead_letter_is_discarded_with_a_reason(world):
     client, published = world
     await client.post("/events", content=b"{}", headers=LETTER)

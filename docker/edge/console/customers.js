@@ -16,7 +16,7 @@ export async function open(view) {
   if (!may("analytics:read")) return shown(nothing("Your log-in has no permission to list customers (analytics:read). Find a customer by an order."));
   try {
     const { figures } = await get("/analytics/orders", { query: { group_by: "customer", limit: SHOWN, sort: view.query.get("sort") ?? "-revenue" }, signal: view.signal });
-    shown(figures.length ? table("Customers", COLUMNS, figures, { key: (each) => `${each.customer_id} ${each.revenue.currency}` }) : nothing("No customer has ordered yet."));
+    shown(figures.length ? table("Customers", COLUMNS, figures, { key: (each) => `${each.customer_id} ${each.revenue.currency}` }) : nothing("No customer with an account has ordered yet."));
   } catch (error) {
     view.signal.throwIfAborted();
     shown(failure(error, view.again));

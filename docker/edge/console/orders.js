@@ -51,7 +51,7 @@ function columns() {
     { name: "Placed", cell: (order) => time(order.created_at) },
     { name: "Customer", wide: true, cell: customer },
     { name: "Status", cell: (order) => badge(order.status) },
-    { name: "Country", cell: (order) => country(order.country) },
+    { name: "Country", cell: (order) => h("span", { class: "place" }, country(order.country)) },
     { name: "Lines", right: true, cell: (order) => order.line_count },
     { name: "Total", right: true, cell: (order) => money(order.total) },
   ];

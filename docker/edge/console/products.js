@@ -15,7 +15,7 @@ export async function open(view) {
   const shown = (/** @type {import("./dom.js").Child} */ content) => view.show(head, filters(view), h("div", { class: "results", key: "results" }, content));
   try {
     const found = await get("/products", { query: view.query, signal: view.signal });
-    shown(found.products.length ? [table("Products", COLUMNS, found.products, { key: (product) => product.sku }), pager(view.query, found, "/products", "product")] : nothing("No product matches."));
+    shown(found.products.length ? [table("Products", COLUMNS, found.products, { key: (product) => product.sku }), pager(view.query, found, "/products", "product")] : nothing(view.query.size ? "No product matches." : "There is no product yet."));
   } catch (error) {
     view.signal.throwIfAborted();
     shown([failure(error, view.again), view.query.size > 0 && h("p", null, link("/products", "Show all products"))]);

@@ -14,7 +14,7 @@ export async function open(view) {
   const shown = (/** @type {import("./dom.js").Child} */ content) => view.show(head, filters(view), h("div", { class: "results", key: "results" }, content));
   try {
     const found = await get("/stock", { query: view.query, signal: view.signal });
-    shown(found.stock.length ? [table("Stock levels", columns(view), found.stock, { key: (level) => level.product_id }), pager(view.query, found, "/stock", "product")] : nothing("No stock level matches."));
+    shown(found.stock.length ? [table("Stock levels", columns(view), found.stock, { key: (level) => level.product_id }), pager(view.query, found, "/stock", "product")] : nothing(view.query.size ? "No stock level matches." : "No product was counted yet."));
   } catch (error) {
     view.signal.throwIfAborted();
     shown([failure(error, view.again), view.query.size > 0 && h("p", null, link("/stock", "Show all stock levels"))]);

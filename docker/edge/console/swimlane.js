@@ -42,7 +42,7 @@ function legend(tone, text) {
 /** @param {Scale} scale @returns {import("./ui.js").Column[]} */
 function columns(scale) {
   return [
-    { name: "Step", cell: (step) => h("strong", null, words(step.name)) },
+    { name: "Step", cell: (step) => h("strong", { class: "name" }, words(step.name)) },
     { name: "Status", cell: (step) => [badge(step.status), step.compensation && step.compensation.status !== "done" ? [" ", badge(step.compensation.status, `Undo: ${words(step.compensation.status).toLowerCase()}`)] : null] },
     { name: "Time", wide: true, cell: (step) => lane(step, scale) },
     { name: "Took", right: true, cell: (step) => took(step) },
@@ -70,7 +70,7 @@ function result(step) {
   if (error && UNDER_WAY.has(work.status)) return h("small", null, `The last attempt failed: ${error}`);
   if (error) return h("small", null, h("span", { class: "error" }, error));
   const data = Object.entries(step.data ?? {}).filter(([, value]) => typeof value === "string" || typeof value === "number");
-  return h("small", null, data.map(([name, value], index) => [index ? " · " : "", `${words(name)}: `, INSTANT.test(String(value)) ? time(String(value)) : String(value)]));
+  return data.length > 0 && h("small", null, data.map(([name, value], index) => [index ? " · " : "", `${words(name)}: `, INSTANT.test(String(value)) ? time(String(value)) : String(value)]));
 }
 
 const UNDER_WAY = new Set(["in_progress", "retrying"]);

@@ -79,9 +79,9 @@ function waiting(rows) {
 }
 
 /** @param {any} system */
-function services({ services: found, cold_starts: starts, days }) {
+function services({ at, services: found, cold_starts: starts, days }) {
   const started = new Map(starts.map((/** @type {any} */ each) => [each.service, each]));
-  const today = days.find((/** @type {any} */ day) => day.day === new Date().toISOString().slice(0, 10));
+  const today = days.find((/** @type {any} */ day) => day.day === at.slice(0, 10));
   const used = new Map((today?.services ?? []).map((/** @type {any} */ each) => [each.service, each]));
   /** @type {import("./ui.js").Column[]} */
   const columns = [

@@ -6,7 +6,7 @@ import { badge, nothing, table } from "./ui.js";
 /** @param {any[]} found */
 export function views(found) {
   if (!found.length) return nothing("operations does not know the address of the read database.");
-  return [table("Views of the read database", VIEW_COLUMNS, found, { compact: true, key: (row) => row.view }), builds(found.filter(({ build }) => build))];
+  return [table("Views of the read database", VIEW_COLUMNS, found, { compact: true, key: (row) => row.view }), builds(found.filter(({ build }) => build)), commands(found)];
 }
 
 /** Whether a build goes on, so that the page looks again. @param {any[]} found */
@@ -24,10 +24,27 @@ const VIEW_COLUMNS = [
 /** @param {any[]} rows */
 function builds(rows) {
   if (!rows.length) return null;
-  return [
-    h("h3", null, "Builds"), table("Builds of views", BUILD_COLUMNS, rows, { key: (row) => row.view }),
-    rows.some(({ build }) => waits(build)) && h("p", { class: "muted small" }, "The command ", h("code", null, "zerocart views"), " shows what a build waits for, and lets another version serve."),
+  return [h("h3", null, "Builds"), table("Builds of views", BUILD_COLUMNS, rows, { key: (row) => row.view })];
+}
+
+/** The commands with which an operator goes on: the edge has no route for them. @param {any[]} found */
+function commands(found) {
+  const shown = found.flatMap(commandsOf);
+  return shown.length > 0 && [
+    h("h3", null, "Commands for what waits"),
+    h("ul", { class: "plain", key: "commands" }, shown.map(([command, effect]) => h("li", null, h("code", null, `zerocart views ${command}`), h("small", null, effect)))),
+    h("p", { class: "muted small" }, "On a cluster, docs/operating.md shows the same as requests to the projection (Views)."),
   ];
+}
+
+/** @param {any} row @returns {[string, string][]} */
+function commandsOf({ view, stopped, build }) {
+  if (stopped || build?.stopped) return [
+    [view, "shows the event that stopped it, its position and the error"],
+    [`${view} --retry`, "applies the event again, after a release that can show it"],
+    [`${view} --skip POSITION --reason WHY`, "leaves the event out of this and all later versions"],
+  ];
+  return build && waits(build) ? [[`${view} --switch ${build.version}`, `lets version ${build.version} serve`], [`${view} --drop ${build.version}`, "drops it; the version that serves stays"]] : [];
 }
 
 /** @type {import("./ui.js").Column[]} */

@@ -53,8 +53,10 @@ class FailedMessages(Protocol):
         """Forget the failures of a message that is published again; an unknown message is no error."""
         ...
 
-    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
-        """The latest failures first; those with a `correlation_id`, if one is given."""
+    async def list(
+        self, *, parked_only: bool, failures_max: int, correlation_id: str = "", key: str = ""
+    ) -> Sequence[FailedMessage]:
+        """The latest failures first; those with a `correlation_id` or a `key`, if one is given."""
         ...
 
 
@@ -79,9 +81,11 @@ class PostgresFailedMessages:
         """Forget the failures of a message."""
         await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
 
-    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
+    async def list(
+        self, *, parked_only: bool, failures_max: int, correlation_id: str = "", key: str = ""
+    ) -> Sequence[FailedMessage]:
         """The latest failures first."""
-        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max, correlation_id)
+        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max, correlation_id, key)
         return [FailedMessage(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
 
 
@@ -114,11 +118,15 @@ class MemoryFailedMessages:
         if service == self._service:
             self._failures.pop(key, None)
 
-    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
+    async def list(
+        self, *, parked_only: bool, failures_max: int, correlation_id: str = "", key: str = ""
+    ) -> Sequence[FailedMessage]:
         """The latest failures first."""
         chosen = [
             failure
             for failure in self._failures.values()
-            if (failure.parked or not parked_only) and correlation_id in ("", failure.attributes.get("correlationid"))
+            if (failure.parked or not parked_only)
+            and correlation_id in ("", failure.attributes.get("correlationid"))
+            and key in ("", failure.key)
         ]
         return sorted(chosen, key=lambda failure: failure.last_at, reverse=True)[:failures_max]

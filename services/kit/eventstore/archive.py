@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.kit.eventstore.archive_files import archive_unreadable, bounds_of, read_member
-from services.kit.eventstore.port import Position, RecordedEvent
+from services.kit.eventstore.port import Page, Position, RecordedEvent
 
 __all__ = ["Archive", "ArchivedPart", "PageBounds", "in_order"]
+
+PLACES_MAX = 8
+"""Readers of different types, each with a place of its own. One that loses its place begins its files again."""
 
 in_order = attrgetter("position")
 
@@ -30,13 +33,17 @@ class ArchivedPart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageBounds:
-    """A page has events of `types` (None: of all) after `after` and up to `until`, within these maxima."""
+    """A page has events of `types` (None: of all) after `after` and up to `until`, within these maxima.
+
+    `passed_max` counts events of other types, too, so that a page of rare types does not read all files.
+    """
 
     after: Position
     until: Position
     types: Collection[str] | None
     events_max: int
     bytes_max: int
+    passed_max: int
 
 
 class Archive:
@@ -45,20 +52,27 @@ class Archive:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._is_named = bool(folder)
-        self._cursors = dict[str, _Cursor]()
+        self._cursors = dict[frozenset[str] | None, dict[str, _Cursor]]()  # by the types that are read
         self._turn = asyncio.Lock()
 
     async def streams(self, parts: Sequence[ArchivedPart]) -> list[RecordedEvent]:
         """The events of the streams of these parts, in the global order."""
         return await asyncio.to_thread(self._streams, parts)
 
-    async def page(
-        self, table: Sequence[RecordedEvent], files: Sequence[str], bounds: PageBounds
-    ) -> list[RecordedEvent]:
-        """The page of the events in the table, which lie within the bounds, and of those in the files."""
+    async def page(self, table: Sequence[RecordedEvent], files: Sequence[str], bounds: PageBounds) -> Page:
+        """The page of the events in the table, which lie within the bounds, and of those in the files.
+
+        It is full if it ends before `until`, because one of the maxima is reached.
+        """
         async with self._turn:
-            self._cursors = {file: self._cursors.get(file) or _Cursor(self._path(file)) for file in files}
-            return await asyncio.to_thread(self._page, table, bounds)
+            # views that are built at the same time are at different places, and each goes on from its own
+            types = None if bounds.types is None else frozenset(bounds.types)
+            kept = self._cursors.pop(types, {})
+            cursors = {file: kept.get(file) or _Cursor(self._path(file), *bounds_of(file)) for file in files}
+            self._cursors[types] = cursors
+            if len(self._cursors) > PLACES_MAX:
+                del self._cursors[next(iter(self._cursors))]  # it was used longest ago
+            return await asyncio.to_thread(_page, list(cursors.values()), table, bounds)
 
     def _streams(self, parts: Sequence[ArchivedPart]) -> list[RecordedEvent]:
         places = [(part, offset) for part in parts for offset in json.loads(part.members)]
@@ -71,17 +85,6 @@ class Archive:
             events += found
         return sorted(events, key=in_order)
 
-    def _page(self, table: Sequence[RecordedEvent], bounds: PageBounds) -> list[RecordedEvent]:
-        cursors = [cursor.after(bounds.after) for cursor in self._cursors.values()]
-        events, taken = list[RecordedEvent](), 0
-        for event in heapq.merge(table, *cursors, key=in_order):
-            if event.position > bounds.until or len(events) == bounds.events_max or taken >= bounds.bytes_max:
-                break
-            if bounds.types is None or event.type in bounds.types:
-                events.append(event)
-                taken += len(event.data.encode())
-        return events
-
     def _path(self, file: str) -> Path:
         path = self._folder / file
         if not self._is_named:
@@ -89,18 +92,28 @@ class Archive:
         return path
 
 
+class _Unopened(NamedTuple):
+    """Stands before the events of a file, so that only files which a page comes to are opened and kept in memory."""
+
+    position: Position
+
+
 @dataclass(slots=True)
 class _Cursor:
     """A place in one file: a reader that continues in the global order decompresses each member once."""
 
     path: Path
+    first: Position
+    last: Position
     next_member: int = 0
     passed: int = 0
     """The last position before `events`."""
     events: list[RecordedEvent] = field(default_factory=list[RecordedEvent])
 
-    def after(self, position: Position) -> Iterator[RecordedEvent]:
+    def after(self, position: Position) -> Iterator[RecordedEvent | _Unopened]:
         """The events after `position`; as long as one is not consumed, the cursor stays at its member."""
+        if position < self.first:
+            yield _Unopened(self.first)
         if position < self.passed:
             self.next_member, self.passed, self.events = 0, 0, []
         while True:
@@ -110,14 +123,30 @@ class _Cursor:
 
     def _go_on(self) -> bool:
         events, next_member = read_member(self.path, self.next_member)
-        first, last = bounds_of(self.path.name)
         reached = self.events[-1].position if self.events else 0
-        if not events and reached == last:
+        if not events and reached == self.last:
             return False
         if not events or (
-            not reached and events[0].position != first
+            not reached and events[0].position != self.first
         ):  # a file that ends between two members looks whole
-            raise archive_unreadable(self.path, EOFError(f"its events do not go from {first} to {last}"))
+            raise archive_unreadable(self.path, EOFError(f"its events do not go from {self.first} to {self.last}"))
         self.passed = reached
         self.events, self.next_member = events, next_member
         return True
+
+
+def _page(cursors: Sequence[_Cursor], table: Sequence[RecordedEvent], bounds: PageBounds) -> Page:
+    files = [cursor.after(bounds.after) for cursor in cursors]
+    events, taken, passed, end = list[RecordedEvent](), 0, 0, bounds.after
+    for event in heapq.merge(table, *files, key=in_order):
+        if event.position > bounds.until:
+            break
+        if isinstance(event, _Unopened):
+            continue
+        passed, end = passed + 1, event.position
+        if bounds.types is None or event.type in bounds.types:
+            events.append(event)
+            taken += len(event.data.encode())
+        if len(events) == bounds.events_max or taken >= bounds.bytes_max or passed == bounds.passed_max:
+            return Page(events, end, True)
+    return Page(events, bounds.until, False)

@@ -55,13 +55,14 @@ class MetricsStore:
         if not self._unflushed:
             self._unflushed = self._take()
             self._number += 1
-        cells = sorted(self._unflushed, key=lambda dated: (dated[0], dated[1][:3]))
+        dated = sorted(self._unflushed, key=lambda dated: (dated[0], dated[1][:3]))
+        days, cells = [str(day) for day, _ in dated], [cell for _, cell in dated]
         async with self._connections.use(counted=False) as connection:
             with translated():
                 await connection.fetch(
                     statement("metrics_add"), self._process, self._number, self._service,
-                    [day for day, _ in cells], [cell.name for _, cell in cells], [cell.labels for _, cell in cells],
-                    [cell.slot for _, cell in cells], [cell.value for _, cell in cells],
+                    days, [cell.name for cell in cells], [cell.labels for cell in cells],
+                    [str(cell.slot) for cell in cells], [repr(cell.value) for cell in cells],
                 )  # fmt: skip
         self._unflushed = []
 

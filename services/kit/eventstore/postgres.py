@@ -220,10 +220,8 @@ class PostgresEventReader:
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
         reached = await self._reached(after, until)
-        events = await self._page(after, reached, list(types), events_max)
-        if self._full(events, events_max):
-            return Page(events, events[-1].position, True)
-        return Page(events, max(after, reached), reached < until)
+        page = await self._page(after, reached, list(types), events_max)
+        return page if page.full else Page(page.events, max(after, reached), reached < until)
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, of any service, in the global order; it includes events that are not final."""
@@ -269,20 +267,19 @@ class PostgresEventReader:
         return Position(rows[0]["position"]) if rows else until
 
     async def _read(self, after: Position, until: Position, events_max: int) -> Page:
-        events = await self._page(after, until, None, events_max)
-        return Page(events, events[-1].position if events else after, self._full(events, events_max))
+        page = await self._page(after, until, None, events_max)
+        return Page(page.events, page.events[-1].position if page.events else after, page.full)
 
-    async def _page(
-        self, after: Position, until: Position, types: list[str] | None, events_max: int
-    ) -> list[RecordedEvent]:
+    async def _page(self, after: Position, until: Position, types: list[str] | None, events_max: int) -> Page:
         rows = await self.connections.fetch(
             statement("read_page"), after, until, types, events_max, self._page_bytes_max
         )
         events, parts = split(rows)
+        full = self._full(events, events_max)
+        end = events[-1].position if full else until
         if not parts:
-            return events
-        end = events[-1].position if self._full(events, events_max) else until
-        bounds = PageBounds(after, end, types, events_max, self._page_bytes_max)
+            return Page(events, end, full)
+        bounds = PageBounds(after, end, types, events_max, self._page_bytes_max, self._passed_max)
         return await self._archive.page(events, [part.file for part in parts], bounds)
 
     def _full(self, events: list[RecordedEvent], events_max: int) -> bool:

@@ -6,7 +6,7 @@ WITH fresh AS (
 ), added AS (
     INSERT INTO metrics AS known (service, day, name, labels, slot, value)
     SELECT $3, wanted.day, wanted.name, wanted.labels, wanted.slot, wanted.value
-    FROM unnest($4::date[], $5::text[], $6::text[], $7::smallint[], $8::double precision[])
+    FROM unnest($4::text[]::date[], $5::text[], $6::text[], $7::text[]::smallint[], $8::text[]::double precision[])
         AS wanted (day, name, labels, slot, value)
     WHERE EXISTS (SELECT FROM fresh)
     ORDER BY wanted.day, wanted.name, wanted.labels, wanted.slot -- the same order in every process: no deadlock
