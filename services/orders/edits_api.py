@@ -49,10 +49,10 @@ async def edit_order(
     While fulfillment works on an order, the edit is planned (`planned`), also if staff put the order on hold or have to
     capture its payment. It starts when the order is confirmed, and is dropped if the order is cancelled or fails.
 
-    Refused (409) for every other order, while another edit is under way or planned, and after a refund if the edit
-    would take refunded units away or make the total lower than the refunded amount. Refused (409 `price-changed`) if
-    the edit adds another amount than `expected_difference` to the total, and (422) if no line would be left or the new
-    total would be zero.
+    Refused (409) for every other order, and while another edit is under way or planned. Refused (409) after staff
+    requested a refund of a part of the order, if the edit would take its units away or make the total lower than what
+    is refunded. Refused (409 `price-changed`) if the edit adds another amount than `expected_difference` to the total,
+    and (422) if no line would be left or the new total would be zero.
     """
     command = _command(order_id, body, caller, cause, orders.settings)
     return await answer_to(orders, command, cause, 202, _answer, version)
