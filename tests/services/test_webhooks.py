@@ -155,7 +155,8 @@ async def test_a_receiver_that_was_down_for_a_day_gets_everything(world: Webhook
     before = len(receiver.requests)
     assert before < 60  # a receiver that is down gets few attempts, however much waits for it
     receiver.status = 200
-    await world.later(hours=1)
+    for _ in range(3):  # on a busy machine attempts of the hours before may still go on, and let the endpoint rest
+        await world.later(hours=1)
     await world.until(lambda: len(receiver.requests) - before >= 120)
     assert {event["subject"] for event in receiver.events[before:]} == {
         f"ord_{h}_{n}" for h in range(24) for n in range(5)
