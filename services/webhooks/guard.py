@@ -115,7 +115,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve the name once, check every address, and connect to the first that accepts; Forbidden tells why not."""
+        """Resolve the name once, check all addresses, connect to one that accepts; Forbidden if any is not allowed."""
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolve(host, port)
