@@ -49,10 +49,10 @@ async def edit_order(
     An order that fulfillment works on, also if staff put it on hold or have to capture its payment, is edited as soon
     as it is confirmed (`planned`), unless it is cancelled or fails before.
 
-    Refused (409) for every other order; if another edit is under way or planned; if staff refunded a part of the order
-    and the edit would take refunded units away or make the total lower than what was refunded; (409 `price-changed`) if
-    the edit adds another amount than `expected_difference` to the total; (422) if no line would be left, or if the
-    new total would be zero.
+    Refused (409) for every other order; if another edit is under way or planned; if staff requested a refund of a part
+    of the order, and the edit would take its units away or make the total lower than what is refunded; (409
+    `price-changed`) if the edit adds another amount than `expected_difference` to the total; (422) if no line would be
+    left, or if the new total would be zero.
     """
     command = _command(order_id, body, caller, cause, orders.settings)
     return await answer_to(orders, command, cause, 202, _answer, version)
