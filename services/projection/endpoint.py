@@ -51,7 +51,7 @@ class NudgeEndpoint:
             with span(f"project {event.type}", "consumer", *event.trace):
                 await self._feeder.reach(position)
         except Unavailable as error:
-            log("nudge has to be repeated", level=logging.WARNING, code=error.code)
+            log("nudge not handled: delivery repeats it", level=logging.WARNING, code=error.code)
             return not_now(error.code)
         return HANDLED
 

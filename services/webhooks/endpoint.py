@@ -50,6 +50,6 @@ class NudgeEndpoint:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return refused(error)
         except Unavailable as error:
-            log("nudge has to be repeated", level=logging.WARNING, code=error.code)
+            log("nudge not handled: delivery repeats it", level=logging.WARNING, code=error.code)
             return not_now(error.code)
         return HANDLED

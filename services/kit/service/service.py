@@ -126,7 +126,7 @@ class Service:
         self._removing: asyncio.Task[None] | None = None
 
     def leave(self) -> None:
-        """End the answers that have no end of their own; the server calls this when the process shall end."""
+        """End the answers that would not end by themselves (event streams); the server calls this when it stops."""
         for end in self._on_leave:
             end()
 
@@ -198,7 +198,7 @@ class Service:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
             await refused(error, 401).send(send)
         except Unavailable as error:
-            log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
+            log("event not accepted: delivery repeats it", level=logging.WARNING, code=error.code)
             await not_now(error.code).send(send)
         else:
             await self._endpoint(scope, receive, send)
