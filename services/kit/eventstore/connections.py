@@ -132,7 +132,7 @@ class Connections:
                 return await connection.fetch(sql, *arguments)
 
     async def tell_activity(self) -> None:
-        """Write what the process handles into the name of an idle session, if there is one; Unavailable if that fails."""
+        """Write what the process handles into the name of an idle session, if one exists; Unavailable if that fails."""
         if self._idle and not self._is_pooled():  # a session of a pooler belongs to all its clients
             await self.fetch("SELECT set_config('application_name', $1, false)", ACTIVITY.session_name)
 
