@@ -158,11 +158,11 @@ async def change_endpoint(
 ) -> CommandAnswer[Changed]:
     """Change an endpoint.
 
-    Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; what
-    it missed before can be read with `GET /events`. To switch an endpoint off ends the deliveries that wait, as failed:
-    redeliver them when it is on again. `"active": true` also ends a rest, and attempts at once what waits. If the body
-    has `types`, the scopes of this request decide which events the endpoint may receive.
-    Refused for the reasons of a registration, and (404) if the endpoint does not exist.
+    Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
+    those that it missed with `GET /events`. When an endpoint is switched off, its pending deliveries fail: redeliver
+    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries at once. If the body has
+    `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons of
+    `POST /webhooks`, and (404) if the endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     given = body.model_fields_set - {"contact"}
@@ -202,9 +202,8 @@ async def rotate_endpoint_secret(
 ) -> CommandAnswer[EndpointSecret]:
     """Rotate the secret.
 
-    Makes a new secret, which only this answer shows. For `overlap_hours` messages carry two signatures, by the new
-    secret and by the one before, so that a receiver can change at any time. Refused (404) if the endpoint does not
-    exist.
+    Makes a new secret, which no other answer shows. For `overlap_hours` each message has two signatures, one by each
+    secret, so that the receiver can change at any time. Refused (404) if the endpoint does not exist.
     """
     await desk.endpoints.find(endpoint_id, caller.own)
     until = cause.at + timedelta(hours=body.overlap_hours)
@@ -272,7 +271,7 @@ async def redeliver(
 ) -> Answer[Redelivered]:
     """Redeliver a message.
 
-    Sends the message again, with the same id, and tries as for a new one, also if the endpoint rests. Refused (404) if
+    Sends the message again, with the same id, also if the endpoint rests, and retries it like a new one. Refused (404) if
     the endpoint has no such delivery, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)

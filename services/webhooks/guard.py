@@ -58,14 +58,14 @@ class Guard:
     def place(self, url: str) -> Place:
         """The parts of the URL; Forbidden tells all reasons why it is not allowed. Names are not resolved here."""
         if not url.isascii() or any(character <= " " or character in "\\\x7f" for character in url):
-            raise Forbidden("a URL has ASCII characters only, without spaces and backslashes: encode the others")
+            raise Forbidden("a URL may have only ASCII characters, and no space or backslash: encode the others")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
             raise Forbidden(f"this is not a URL: {error}") from error
         if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment:
-            raise Forbidden("a URL has a host, and neither a user nor a fragment")
+            raise Forbidden("a URL must have a host, and may have neither a user nor a fragment")
         port = port or (80 if parts.scheme == "http" else 443)
         if reasons := list(self._reasons(parts.scheme, parts.hostname, port)):
             raise Forbidden(*reasons)
