@@ -271,8 +271,8 @@ async def redeliver(
 ) -> Answer[Redelivered]:
     """Redeliver a message.
 
-    Sends the message again, with the same id, also if the endpoint rests, and retries it like a new one. Refused (404) if
-    the endpoint has no such delivery, and (409) if it is switched off.
+    Sends the message again with the same id, also if the endpoint rests, and retries it like a new one. Refused (404)
+    if the endpoint has no such delivery, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)
     await desk.deliveries.find(endpoint_id, delivery_id)
