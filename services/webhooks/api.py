@@ -157,11 +157,9 @@ async def change_endpoint(
 ) -> CommandAnswer[Changed]:
     """Change an endpoint.
 
-    Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; what
-    it missed before can be read with `GET /events`. If the body has `types`, the scopes of this request decide
-    which events the endpoint may receive.
-    Refused for the reasons of a registration, and (404) if the
-    endpoint does not exist.
+    Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
+    those that it missed with `GET /events`. If the body has `types`, the scopes of this request decide which events the
+    endpoint may receive. Refused for the reasons of `POST /webhooks`, and (404) if the endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     given = body.model_fields_set - {"contact"}
@@ -198,9 +196,8 @@ async def rotate_endpoint_secret(
 ) -> CommandAnswer[EndpointSecret]:
     """Rotate the secret.
 
-    Makes a new secret, which only this answer shows. For `overlap_hours` messages carry two signatures, by the new
-    secret and by the one before, so that a receiver can change at any time. Refused (404) if the endpoint does not
-    exist.
+    Makes a new secret, which no other answer shows. For `overlap_hours` each message has two signatures, one by each
+    secret, so that the receiver can change at any time. Refused (404) if the endpoint does not exist.
     """
     await desk.endpoints.find(endpoint_id, caller.own)
     until = cause.at + timedelta(hours=body.overlap_hours)
@@ -267,7 +264,7 @@ async def redeliver(
 ) -> Answer[Redelivered]:
     """Redeliver a message.
 
-    Sends the message again, with the same id, and tries as for a new one. Refused (404) if the endpoint has no such
+    Sends the message again with the same id, and retries it like a new one. Refused (404) if the endpoint has no such
     delivery, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)
@@ -281,8 +278,8 @@ async def redeliver_many(
 ) -> Answer[Redelivered]:
     """Redeliver many messages.
 
-    Sends the messages of a period again, the oldest first, each with the same id: those that failed, those that were
-    delivered, or all. At most 10,000 at once; repeat the request for more. Refused (404) if the endpoint does not
+    Sends messages of a period again, the oldest first, each with the same id: those that failed, those that were
+    delivered, or all. One request sends at most 10,000; repeat it for more. Refused (404) if the endpoint does not
     exist, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)

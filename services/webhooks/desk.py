@@ -42,7 +42,8 @@ class Desk:
         try:
             self._guard.place(url)
         except Forbidden as error:
-            raise Invalid("invalid", str(error), (FieldError("url", "forbidden-url", str(error)),)) from error
+            faults = tuple(FieldError("url", "forbidden-url", reason) for reason in error.reasons)
+            raise Invalid("invalid", f"The URL is not allowed: {error}.", faults) from error
 
     async def carry_out(self, endpoint_id: str, command: EndpointCommand, cause: Cause) -> Outcome[State | None]:
         """Carry out a command; what follows from it is sent in the background."""

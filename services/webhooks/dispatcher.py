@@ -188,4 +188,4 @@ class Dispatcher:
 def _log_failure(session: asyncio.Task[None]) -> None:
     """A nudge that waits for the session is delivered again; without one a timer or the next nudge begins another."""
     if not session.cancelled() and (error := session.exception()):
-        log("webhooks could not send", level=logging.WARNING, error=error)
+        log("sending webhooks failed: the next event or timer starts it again", level=logging.WARNING, error=error)

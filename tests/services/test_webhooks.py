@@ -435,7 +435,7 @@ async def test_an_unknown_event_is_refused_and_not_repeated(world: Webhooks):
     headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "x", "ce-subject": "x",
                "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json"}  # fmt: skip
     answer = await world.client.post("/events", content=json.dumps({}).encode(), headers=headers)
-    assert (answer.status_code, answer.text) == (400, "unknown-type: webhooks is not woken by x")
+    assert (answer.status_code, answer.text) == (400, "unknown-type: this service does not handle x")
 
 
 async def test_an_event_whose_delivery_was_given_up_is_found(world: Webhooks, receiver: Receiver):

@@ -90,7 +90,7 @@ class Settings:
         return found
 
     def require_keys(self) -> None:
-        """ZerocartError if an issuer of tokens is trusted and its keys are missing."""
+        """Raise ZerocartError if an issuer of tokens is trusted and its keys are missing."""
         if self.outside_issuer:
             if self.outside_issuer == self.issuer:
                 raise ZerocartError(
@@ -102,7 +102,7 @@ class Settings:
             self.require(ZEROCART_EVENTS_KEYS=self.events_keys() or self.events_keys_url)
 
     def require(self, **found: str) -> None:
-        """ZerocartError that names every variable in `found` with an empty value."""
+        """Raise ZerocartError if variables in `found` are empty; the error names all of them."""
         missing = [name for name, value in found.items() if not value]
         if missing:
             raise ZerocartError(

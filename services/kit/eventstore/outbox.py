@@ -157,7 +157,11 @@ class Relay:
         except Unavailable:
             # they are removed later; until then another process may publish their events again
             self._published = [*rows, *self._published][-UNREMOVED_ROWS_MAX:]
-            log("outbox rows not removed, the database is away: retrying", level=logging.WARNING, rows=len(rows))
+            log(
+                "outbox rows not removed: the database does not answer, a retry follows",
+                level=logging.WARNING,
+                rows=len(rows),
+            )
             return False
         return True
 
