@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 
 from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
@@ -97,6 +98,11 @@ class JsonRoute(TypedRoute):
 
     request_class: type[JsonRequest] = JsonRequest
 
+    def __init__(self, path: str, endpoint: Callable[..., object], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if "POST" in (self.methods or ()) and (body := self.body_field) and body.field_info.is_required():
+            body.field_info.default = _body_of_defaults(body.field_info.annotation)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
@@ -115,6 +121,19 @@ class JsonRoute(TypedRoute):
             return await handle(checked)
 
         return bounded
+
+
+def _body_of_defaults(kind: object) -> Any:
+    """The body that a POST without one means: every field has its default. Still required if a field has none.
+
+    The body of another method is content, not options: a PUT that lost its body must not reset what it replaces.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return PydanticUndefined
+    try:
+        return kind()
+    except ValidationError:
+        return PydanticUndefined
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
