@@ -62,10 +62,10 @@ async def import_products(
 ) -> Answer[ProductImport]:
     """Define many products.
 
-    Defines each product as PUT does, or refuses it on its own: `refused` names the lines of these products with the
-    reasons. JSON is an array of products, each with its `sku`. CSV has a header with the columns; a further line with
-    the same `sku` adds a price to the product. It can be repeated without an Idempotency-Key: a product that is the
-    same in the catalogue counts as unchanged.
+    Defines each product as `PUT /products/{sku}` does. If one is not valid, the others are defined all the same, and
+    `refused` names its line and the reasons. JSON is an array of products, each with its `sku`. CSV has a header with
+    the columns; a further line with the same `sku` adds a price to the product. The request can be repeated without an
+    Idempotency-Key: a product that has not changed counts as unchanged.
     """
     assert isinstance(request, TableRequest)
     given = products_in(await request.body()) if request.is_csv else _in_json(await request.json())

@@ -41,7 +41,8 @@ __all__ = [
     "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
     "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
-    "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
+    "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefundFailed",
+    "OrderRefundStarted", "OrderRefunded", "OrderReleased",
     "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
     "Priority", "ProductChange", "RecipientFields",
     "RefundedLine", "Tags",
@@ -301,6 +302,24 @@ class RefundedLine(Value):
     quantity: int
     restock: bool = False
     refunded: int | None = None
+
+
+class OrderRefundStarted(OrderMessage):
+    """Staff requested a refund of a confirmed order: an edit leaves alone what the refund pays back."""
+
+    type: ClassVar[str] = "zerocart.orders.order.refund_started.v1"
+    customer_id: str | None = None
+    refund_id: str
+    amount: Money
+    lines: tuple[RefundedLine, ...] = ()
+
+
+class OrderRefundFailed(OrderMessage):
+    """A refund that staff requested was refused or failed: edits need not regard it any more."""
+
+    type: ClassVar[str] = "zerocart.orders.order.refund_failed.v1"
+    customer_id: str | None = None
+    refund_id: str
 
 
 class OrderRefunded(OrderMessage):

@@ -35,18 +35,21 @@ from services.contracts.orders import (
     OrderNoteAdded,
     OrderNotFinalized,
     OrderRefunded,
+    OrderRefundFailed,
+    OrderRefundStarted,
     OrderReleased,
     OrderShipped,
     OrderUpdated,
     PricedFields,
 )
+from services.contracts.payments import ProviderUpdated, RefundRequested
 from services.contracts.scheduler import TimerRequested
 from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.kit.saga.participant import Failure, failed, reply_to
 from services.orders.content import placed_in_future, with_content
-from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, planned_edit, remind_edit
+from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, is_of_edit, planned_edit, remind_edit
 from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -178,7 +181,7 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
             rewritten = with_content(OrderDraftUpdated, command, priced, number=content.number)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
-            detail = f"Order {order_id} is no draft: it was submitted. PATCH can still change some of its fields."
+            detail = f"Order {order_id} cannot be replaced: it was submitted. Change some of its fields with PATCH."
             return Rejected("order-not-draft", detail)
         case _:
             return []
@@ -332,11 +335,25 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
 
 
 def record_refund(command: RecordRefund, order: Order) -> Decision:
-    """Record that money went back, with the address to which the customer is told so."""
+    """Record that money went back, with the address to which the customer is told so.
+
+    Of a confirmed order, which can be edited, also record which refunds are on their way, and which of them fail.
+    """
+    fact = command.fact
     if isinstance(order, NoOrder | Draft | Imported):
         return []
-    email = None if isinstance(order, Cancelled | Failed) else order.email
-    return [OrderRefunded.of(command.fact, customer_id=order.customer_id, email=email)]
+    if isinstance(fact, ProviderUpdated) and fact.what == "refund_succeeded":
+        email = None if isinstance(order, Cancelled | Failed) else order.email
+        return [OrderRefunded.of(fact, customer_id=order.customer_id, email=email)]
+    if not isinstance(order, Confirmed) or fact.refund_id is None or fact.refund_id in order.failed_refunds:
+        return []
+    if isinstance(fact, RefundRequested):
+        is_known = fact.refund_id in order.refunds or is_of_edit(order, fact.refund_id)
+        return [] if is_known else [OrderRefundStarted.of(fact, customer_id=order.customer_id)]
+    if isinstance(fact, ProviderUpdated) and any(line.restock for line in fact.lines):
+        return []  # its goods are back in stock all the same, so that edits still must not touch them
+    fields = {"order_id": command.order_id, "customer_id": order.customer_id, "refund_id": fact.refund_id}
+    return [OrderRefundFailed.model_validate(fields)]
 
 
 def evolve(order: Order, event: Message) -> Order:
@@ -415,6 +432,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
+        OrderRefundStarted, OrderRefundFailed,
         OrderReleased, OrderFinalizePending, OrderEdited,
         OrderEditPlanned, OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
     ),

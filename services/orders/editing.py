@@ -22,6 +22,8 @@ from services.contracts.orders import (
     OrderEditRequested,
     OrderLine,
     OrderRefunded,
+    OrderRefundFailed,
+    OrderRefundStarted,
     PricedFields,
     ProductChange,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "conclude_edit",
     "content_of",
     "edit",
+    "is_of_edit",
     "planned_edit",
     "remind_edit",
 ]
@@ -87,7 +90,7 @@ def edit(command: Edit, order: Order) -> Decision:
     fields = {"order_id": command.order_id, "edit_id": command.edit_id, "reason": command.reason}
     more = {"customer_id": order.customer_id, "difference": after.total - content.total}
     if isinstance(order, Confirmed):
-        problem = refund_problem(order.refunds, command.changes, after.total)
+        problem = refund_problem(list(order.refunds.values()), command.changes, after.total)
         return problem or _requested(command, content, after, {**dict(after), **fields, **more})
     if isinstance(order, Pending) or (isinstance(order, OnHold) and order.is_begun):
         return [OrderEditPlanned.model_validate({**dict(after), **fields, **more, **_goods(content, after)})]
@@ -173,6 +176,11 @@ def _refund_of(event: OrderEdited) -> str:
     return f"rfd_{event.edit_id}"
 
 
+def is_of_edit(order: Confirmed, refund_id: str) -> bool:
+    """Whether an edit caused the refund, the whole or a part of it."""
+    return refund_id.partition("-")[0] in order.edit_refunds
+
+
 def _not_editable(command: Edit, order: Order) -> Rejected:
     match order:
         case NoOrder():
@@ -230,7 +238,7 @@ def _lines(command: Edit, content: OrderContent) -> list[OrderLine] | Rejected:
 def _added(command: Edit, change: ChangedLine, content: OrderContent, field: str) -> OrderLine | Rejected | None:
     """The line that a change adds; None if it changes a line of the order; why it is refused."""
     if change.line is not None and change.line > len(content.lines):
-        detail = f"Order {command.order_id} has no line {change.line}: it has {len(content.lines)}."
+        detail = f"Order {command.order_id} has no line {change.line}: its last line is {len(content.lines)}."
         return Rejected("line-not-found", detail, field=f"{field}.line")
     if change.wanted is None:
         return None
@@ -289,7 +297,10 @@ def _difference_problem(command: Edit, difference: Money) -> Rejected | None:
     return Rejected("price-changed", detail, more={"difference": shown})
 
 
-EditEvent = OrderEditPlanned | OrderEditRequested | OrderEditOverdue | OrderEdited | OrderEditRefused | OrderRefunded
+EditEvent = (
+    OrderEditPlanned | OrderEditRequested | OrderEditOverdue | OrderEdited | OrderEditRefused | OrderRefundStarted
+    | OrderRefundFailed | OrderRefunded
+)  # fmt: skip
 
 
 def after_edit(order: Order, event: EditEvent) -> Order:
@@ -305,9 +316,12 @@ def after_edit(order: Order, event: EditEvent) -> Order:
             content = before.model_copy(update=dict(PricedFields.of(event)))
             refunds = order.edit_refunds | {_refund_of(event)}
             return replace(order, content=content, editing=None, edit_refunds=refunds)
-        case Confirmed(), OrderRefunded(refund_id=refund_id):
-            is_of_edit = refund_id.partition("-")[0] in order.edit_refunds  # the whole refund or a part
-            return order if is_of_edit else replace(order, refunds=(*order.refunds, event))
+        case Confirmed(), OrderRefundStarted(refund_id=refund_id) | OrderRefunded(refund_id=refund_id):
+            is_left_out = refund_id in order.failed_refunds or is_of_edit(order, refund_id)
+            return order if is_left_out else replace(order, refunds={**order.refunds, refund_id: event})
+        case Confirmed(), OrderRefundFailed(refund_id=refund_id):
+            refunds = {name: refund for name, refund in order.refunds.items() if name != refund_id}
+            return replace(order, refunds=refunds, failed_refunds=order.failed_refunds | {refund_id})
         case Pending(), OrderEditPlanned():
             return replace(order, planned=event)
         case OnHold(placed=placed), OrderEditPlanned():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.contracts.catalogue import Product
@@ -14,10 +15,11 @@ from services.contracts.orders import (
     OrderFinalize,
     OrderFinalizePending,
     OrderRefunded,
+    OrderRefundStarted,
     PlacedFields,
     RecipientFields,
 )
-from services.contracts.payments import ProviderUpdated
+from services.contracts.payments import ProviderUpdated, RefundRefused, RefundRequested
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book, WantedLine
@@ -133,7 +135,8 @@ class Confirmed:
     """Goods are reserved, the money is captured, a shipment exists.
 
     `content` is None of an order that an older release confirmed. `editing` is the edit that is under way.
-    `edit_refunds` are the refunds of edits, `refunds` all others.
+    `edit_refunds` are the refunds of edits, `refunds` all others that have arrived or are on their way, and
+    `failed_refunds` those that never arrive.
     """
 
     email: str | None
@@ -142,7 +145,10 @@ class Confirmed:
     content: OrderContent | None = None
     editing: Editing | None = None
     edit_refunds: frozenset[str] = frozenset()
-    refunds: tuple[OrderRefunded, ...] = ()
+    refunds: Mapping[str, OrderRefundStarted | OrderRefunded] = field(
+        default_factory=dict[str, OrderRefundStarted | OrderRefunded]
+    )
+    failed_refunds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,9 +414,9 @@ class Deliver(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRefund(OrderIntent):
-    """A refund that staff requested arrived, as payments tells."""
+    """How a refund that staff requested goes on, as payments tells; the messages may come in any order."""
 
-    fact: ProviderUpdated
+    fact: RefundRequested | RefundRefused | ProviderUpdated
 
 
 OrderCommand = (

@@ -163,7 +163,10 @@ def _coupon_off(
         return Off()
     coupon = coupon_named(rules, basket.coupon)
     off = coupon_off(coupon, currency, subtotal_of(lines, currency), at) if coupon else None
-    detail = f"The coupon {basket.coupon} does not hold for this order: leave it out."
+    detail = (
+        f"The coupon {basket.coupon} gives no discount for this order: it is unknown, not valid now, not for "
+        f"{currency}, or the goods cost less than its minimum. Leave it out."
+    )
     return off or Rejected("coupon-not-valid", detail, field="coupon")
 
 
@@ -275,7 +278,7 @@ def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     taxes = [basket.shipping_tax, basket.tax, *(line.tax for line in basket.lines if line.tax)]
     amounts = [basket.shipping_cost, *taxes, *(discount.amount for discount in discounts)]
     if any(amount != rounded(amount, currency) for amount in amounts if amount):
-        detail = f"A discount, a tax or a shipping cost has fractions of the minor unit of {currency}: leave them out."
+        detail = f"A discount, a tax or a shipping cost has more decimals than {currency} has. Round it."
         return Rejected("fraction-of-minor-unit", detail, field="items")
     return None
 
@@ -283,7 +286,7 @@ def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
 def size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
     """Why an order cannot have these lines: together they are too long or too dear."""
     if sum(LINE_BYTES + len(line.product_name.encode()) for line in lines) > LINES_BYTES_MAX:
-        detail = f"The order has {len(lines)} lines with long names, too much for one order: place several orders."
+        detail = f"The {len(lines)} lines are too long together. Shorten their names, or place several orders."
         return Rejected("order-too-large", detail, field="items")
     return bound_problem(Money.model_construct(amount=subtotal_of(lines, currency), currency=currency))
 

@@ -9,7 +9,7 @@ from services.contracts.catalogue import ProductChanged, ProductDefined, Product
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
 from services.contracts.inventory import ReservationNotExtended
 from services.contracts.orders import OrderEditDue, OrderFinalize
-from services.contracts.payments import ProviderUpdated, SurchargeRefused
+from services.contracts.payments import ProviderUpdated, RefundRefused, RefundRequested, SurchargeRefused
 from services.contracts.shipping import ShipmentChanged, ShipmentDelivered, ShipmentDispatched, ShipmentNotChanged
 from services.kit.events.handlers import Reactions, Received
 from services.orders import price_book
@@ -41,8 +41,8 @@ def reactions(orders: Orders) -> Reactions:
     async def handle(message: Handled, received: Received) -> None:
         await orders.carry_out(command_of(message, received.now), received.cause)
 
-    async def record_refund(fact: ProviderUpdated, received: Received) -> None:
-        if fact.what == "refund_succeeded" and fact.refund_id and fact.amount and fact.refunded:
+    async def record_refund(fact: RefundRequested | RefundRefused | ProviderUpdated, received: Received) -> None:
+        if not isinstance(fact, ProviderUpdated) or _is_end_of_refund(fact):
             command = RecordRefund(at=received.now, order_id=fact.order_id, fact=fact)
             await orders.carry_out(command, received.cause)
 
@@ -51,12 +51,20 @@ def reactions(orders: Orders) -> Reactions:
             await price_book.record(transaction, message)
 
     handlers = Reactions()
-    handlers.on(ProviderUpdated, record_refund)
+    for refund_event in (RefundRequested, RefundRefused, ProviderUpdated):
+        handlers.on(refund_event, record_refund)
     for product_event in (ProductDefined, ProductChanged, ProductWithdrawn):
         handlers.on(product_event, record_product)
     for kind in get_args(Handled):
         handlers.on(kind, handle)
     return handlers
+
+
+def _is_end_of_refund(fact: ProviderUpdated) -> bool:
+    """Whether the provider tells that a refund of staff has arrived, or has failed."""
+    if fact.what == "refund_succeeded":
+        return bool(fact.refund_id and fact.amount and fact.refunded)
+    return fact.what == "refund_failed" and fact.refund_id is not None
 
 
 def command_of(message: Handled, at: datetime) -> OrderCommand:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 
 from tests.architecture.rules import ROOT
 from tests.console.browser import Person, chromium, running_browser
-from tests.console.shop import LOOPBACK_WEBHOOKS, REVIEWED_ABOVE, Shop, opened_shop
+from tests.console.shop import REVIEWED_ABOVE, Shop, opened_shop
 from tests.e2e.local import Local, cluster
 
 OUT = ROOT / "build" / "screenshots"
@@ -34,11 +34,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="the folder, build/screenshots if not given")
     options = parser.parse_args()
     if chromium() is None:
-        sys.exit("no Chromium is installed: apt-get install chromium, or set ZEROCART_CHROMIUM")
+        sys.exit("no Chromium is installed: apt-get install chromium-headless-shell, or set ZEROCART_CHROMIUM")
     with (
         running_browser() as browser,
         TemporaryDirectory() as home,
-        cluster(Path(home), ZEROCART_WINDOW="30", **LOOPBACK_WEBHOOKS, **REVIEWED_ABOVE) as local,
+        cluster(Path(home), ZEROCART_WINDOW="30", **REVIEWED_ABOVE) as local,
     ):
         shop = opened_shop(local)
         for theme in ("light", "dark"):

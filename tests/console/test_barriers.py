@@ -22,10 +22,12 @@ def test_no_page_has_a_barrier_or_is_wider_than_the_screen(operator: Person, sho
     page, axe = operator.page, Axe()
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
     for path in (*PAGES, *shop.paths):
+        # only the style sheet knows the width of the screen, so a page that is resized looks like one that is loaded
+        page.set_viewport_size({"width": WIDTHS[0 if theme == "light" else -1], "height": 900})
+        operator.visit(path)
+        operator.settled()
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
-            operator.visit(path)
-            operator.settled()
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+            assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [width, width], path
         found = axe.run(page)
         assert found.violations_count == 0, (path, found.generate_report())

@@ -25,7 +25,7 @@ from services.contracts.orders import (
     ProductChange,
     RefundedLine,
 )
-from services.contracts.payments import ProviderUpdated
+from services.contracts.payments import ProviderUpdated, RefundRefused, RefundRequested
 from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
@@ -269,6 +269,39 @@ SWAP = replace(edit(change(1, 0), add("Q", "6.00")), rules=ShopRules())
 def test_order_is_edited_after_a_refund_that_the_edit_does_not_touch(before: list[Any]) -> None:
     command = replace(LESS, edit_id="edt_2")
     assert kinds(ORDER.decide(command, after(*BOUGHT, *before))) == [OrderEditRequested, TimerRequested]
+
+
+REQUESTED = RefundRequested(
+    order_id=ID, refund_id="rfd_1", transaction_id="t", amount=gbp("2.50"), reason="a scratch",
+    lines=(RefundedLine(line=1, product_id="P", product_name="P", quantity=2),),
+)  # fmt: skip
+RESTOCKED = REQUESTED.model_copy(update={"lines": (REQUESTED.lines[0].model_copy(update={"restock": True}),)})
+UNPAID = RefundRefused(order_id=ID, refund_id="rfd_1", amount=gbp("2.50"), error_code="no", error="no")
+LOST = ProviderUpdated(order_id=ID, transaction_id="t", what="refund_failed", refund_id="rfd_1", amount=gbp("2.50"))
+ARRIVED = LOST.model_copy(update={"what": "refund_succeeded", "refunded": gbp("2.50")})
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ([REQUESTED], "line-refunded"),
+        ([REQUESTED, UNPAID], None),
+        ([UNPAID, REQUESTED], None),
+        ([REQUESTED, LOST], None),
+        ([LOST, REQUESTED], None),
+        ([LOST, REQUESTED, ARRIVED], None),
+        ([ARRIVED.model_copy(update={"lines": REQUESTED.lines}), REQUESTED], "line-refunded"),
+        ([RESTOCKED], "order-restocked"),
+        ([RESTOCKED, UNPAID], None),
+        ([RESTOCKED, LOST.model_copy(update={"lines": RESTOCKED.lines})], "order-restocked"),
+    ],
+)
+def test_edit_regards_a_refund_from_its_request_until_it_fails(facts: list[Any], code: str | None) -> None:
+    told = [RecordRefund(at=AT, order_id=ID, fact=fact) for fact in facts]
+    decision = ORDER.decide(LESS, after(*BOUGHT, *told))
+    assert (decision.code if isinstance(decision, Rejected) else None) == code
+    for command in told if isinstance(facts[0], RefundRequested) and ARRIVED not in facts else ():
+        assert_idempotent(ORDER, command, after(*BOUGHT))
 
 
 @pytest.mark.parametrize("waits", [[], [HOLD], [FINALIZE], [HOLD, LESS, RELEASE]])

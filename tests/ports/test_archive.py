@@ -168,6 +168,21 @@ async def test_a_page_reads_only_the_files_that_it_comes_to(store: Store):
     assert first.exists()
 
 
+async def test_readers_at_different_places_of_a_file_do_not_send_each_other_back(store: Store):
+    """Else views that are built at the same time decompress the files again and again."""
+    await store.append("orders", "a", 0, *[SAID, NOTED] * (3 * MEMBER_EVENTS_MAX // 2), ENDED)
+    await store.archive(events_max=9_999)
+    end = await store.reader.end()
+    await store.reader.read_types(START, end, [SAID], 1)  # it stays in the first member
+    ahead = await store.reader.read_types(START, end, [NOTED], MEMBER_EVENTS_MAX + 1)  # up to the third
+    [file] = store.folder.iterdir()
+    _, second = read_member(file, 0)
+    content = file.read_bytes()
+    file.write_bytes(content[: second + 60] + b"?" + content[second + 61 :])
+    assert len((await store.reader.read_types(START, end, [SAID], 2)).events) == 2
+    assert len((await store.reader.read_types(ahead.end, end, [NOTED], 2)).events) == 2, "the second is not read again"
+
+
 async def test_a_finished_stream_goes_on_and_is_archived_again(store: Store):
     await store.fill(2)
     await store.archive()

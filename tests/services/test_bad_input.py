@@ -135,7 +135,7 @@ async def test_the_reason_of_a_refused_event_names_fields_and_no_value_of_the_da
         answer = await system.bus.clients["fulfillment"].post(
             "/events", content=json.dumps(data).encode(), headers=HEADERS
         )
-    assert answer.text.startswith("bad-data: not a zerocart.orders.order.created.v1: ")
+    assert answer.text.startswith("bad-data: not valid for zerocart.orders.order.created.v1: ")
     assert "order_id (string_type)" in answer.text
     assert "nn" not in answer.text.replace("(", " ").split()
     assert "Ann" not in answer.text

@@ -264,3 +264,25 @@ async def test_read_side_shows_the_edited_order_and_no_refund(database: Any) -> 
         assert {each["product_id"]: each["units"] for each in sums["figures"]} == {"P": 2, "Q": 1}
         whole = (await side.get("/analytics/orders?from=2020-01-01&to=2100-01-01"))["figures"][0]
         assert (whole["revenue"], whole["refunded"]) == (gbp("7.50"), gbp("0.00"))
+
+
+async def test_edit_leaves_alone_what_a_refund_on_its_way_pays_back(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system, payment_method={"kind": "card", "token": "tok_refund_pending"})
+        refund = {"lines": [{"line": 1, "quantity": 2}], "reason": "a scratch"}
+        await system.bus.clients["payments"].post(f"/payments/{order_id}/refunds", json=refund)
+        await system.bus.quiet()
+        (at_provider,) = (await payment(system, order_id))["refunds"]
+        assert at_provider["status"] == "pending"
+        less = {"lines": [{"line": 1, "quantity": 1}], "reason": "one is enough"}
+        refused = await post(system, order_id, "edits", less)
+        assert (refused.status_code, refused.json()["code"]) == (422, "line-refunded")
+        assert "soon" in refused.json()["detail"]
+        failed = {"what": "refund_failed", "amount": at_provider["amount"], "reference": at_provider["reference"]}
+        ended = await system.bus.clients["payments"].post(f"/payments/{order_id}/sandbox", json=failed)
+        assert ended.is_success, ended.text
+        await system.bus.quiet()
+        assert (await post(system, order_id, "edits", less)).status_code == 202
+        await system.bus.quiet()
+        assert (await payment(system, order_id))["refunded"] in (None, gbp("0.00"))

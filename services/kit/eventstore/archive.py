@@ -16,6 +16,9 @@ from services.kit.eventstore.port import Page, Position, RecordedEvent
 
 __all__ = ["Archive", "ArchivedPart", "PageBounds", "in_order"]
 
+PLACES_MAX = 16
+"""Readers of different types, each with a place of its own. One that loses its place begins its files again."""
+
 in_order = attrgetter("position")
 
 
@@ -49,7 +52,7 @@ class Archive:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._is_named = bool(folder)
-        self._cursors = dict[str, _Cursor]()
+        self._cursors = dict[frozenset[str] | None, dict[str, _Cursor]]()  # by the types that are read
         self._turn = asyncio.Lock()
 
     async def streams(self, parts: Sequence[ArchivedPart]) -> list[RecordedEvent]:
@@ -62,10 +65,14 @@ class Archive:
         It is full if it ends before `until`, because one of the maxima is reached.
         """
         async with self._turn:
-            self._cursors = {
-                file: self._cursors.get(file) or _Cursor(self._path(file), *bounds_of(file)) for file in files
-            }
-            return await asyncio.to_thread(self._page, table, bounds)
+            # views that are built at the same time are at different places, and each goes on from its own
+            types = None if bounds.types is None else frozenset(bounds.types)
+            kept = self._cursors.pop(types, {})
+            cursors = {file: kept.get(file) or _Cursor(self._path(file), *bounds_of(file)) for file in files}
+            self._cursors[types] = cursors
+            if len(self._cursors) > PLACES_MAX:
+                del self._cursors[next(iter(self._cursors))]  # it was used longest ago
+            return await asyncio.to_thread(_page, list(cursors.values()), table, bounds)
 
     def _streams(self, parts: Sequence[ArchivedPart]) -> list[RecordedEvent]:
         places = [(part, offset) for part in parts for offset in json.loads(part.members)]
@@ -77,22 +84,6 @@ class Archive:
                 raise archive_unreadable(self._path(part.file), EOFError(f"no event of {part.stream} at {offset}"))
             events += found
         return sorted(events, key=in_order)
-
-    def _page(self, table: Sequence[RecordedEvent], bounds: PageBounds) -> Page:
-        cursors = [cursor.after(bounds.after) for cursor in self._cursors.values()]
-        events, taken, passed, end = list[RecordedEvent](), 0, 0, bounds.after
-        for event in heapq.merge(table, *cursors, key=in_order):
-            if event.position > bounds.until:
-                break
-            if isinstance(event, _Unopened):
-                continue
-            passed, end = passed + 1, event.position
-            if bounds.types is None or event.type in bounds.types:
-                events.append(event)
-                taken += len(event.data.encode())
-            if len(events) == bounds.events_max or taken >= bounds.bytes_max or passed == bounds.passed_max:
-                return Page(events, end, True)
-        return Page(events, bounds.until, False)
 
     def _path(self, file: str) -> Path:
         path = self._folder / file
@@ -142,3 +133,20 @@ class _Cursor:
         self.passed = reached
         self.events, self.next_member = events, next_member
         return True
+
+
+def _page(cursors: Sequence[_Cursor], table: Sequence[RecordedEvent], bounds: PageBounds) -> Page:
+    files = [cursor.after(bounds.after) for cursor in cursors]
+    events, taken, passed, end = list[RecordedEvent](), 0, 0, bounds.after
+    for event in heapq.merge(table, *files, key=in_order):
+        if event.position > bounds.until:
+            break
+        if isinstance(event, _Unopened):
+            continue
+        passed, end = passed + 1, event.position
+        if bounds.types is None or event.type in bounds.types:
+            events.append(event)
+            taken += len(event.data.encode())
+        if len(events) == bounds.events_max or taken >= bounds.bytes_max or passed == bounds.passed_max:
+            return Page(events, end, True)
+    return Page(events, bounds.until, False)

@@ -69,7 +69,7 @@ async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     key = keys[0]
     if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid(
-            "bad-idempotency-key", "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
+            "bad-idempotency-key", "Send the header Idempotency-Key once, with 1 to 255 visible ASCII characters."
         )
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
@@ -243,7 +243,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 def _refused(error: ZerocartError) -> Response:
     if isinstance(error, Unavailable):
-        log("request not handled, client to retry", level=logging.WARNING, code=error.code)
+        log("request not handled: the client can send it again", level=logging.WARNING, code=error.code)
     METRICS.count("errors", type=error.code)
     fields = error.fields if isinstance(error, Invalid | Forbidden) else ()
     more = error.more if isinstance(error, RuleViolation) else {}
@@ -294,5 +294,5 @@ def _methods(request: Request) -> set[str]:
 
 def _broken(error: Exception) -> Response:
     METRICS.count("errors", type=type(error).__name__)
-    log("request failed", level=logging.ERROR, error=error)
+    log("request failed: unexpected error", level=logging.ERROR, error=error)
     return problem(500, "internal", "an unexpected error occurred and was logged: try again later")

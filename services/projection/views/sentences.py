@@ -351,6 +351,8 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     payments.SurchargeUndone: "the timeline shows that the payment provider gave the money back",
     orders.OrderEditDue: "a timer: the timeline shows what follows from it",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
+    orders.OrderRefundStarted: "the timeline shows that staff requested the refund",
+    orders.OrderRefundFailed: "the timeline shows that the refund was refused or failed",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalizePending: "the timeline shows that the order is on hold",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
