@@ -22,7 +22,8 @@ from services.kit.domain.errors import FieldError, Invalid, Unavailable, Zerocar
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Position
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import Handler, UnmarkedCause, not_valid
+from services.kit.rest.app import Handler, UnmarkedCause
+from services.kit.rest.faults import not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import CSV, JSON, TableRequest, json_router, refuse_odd_texts
 
@@ -62,10 +63,10 @@ async def import_products(
 ) -> Answer[ProductImport]:
     """Define many products.
 
-    Defines each product as PUT does, or refuses it on its own: `refused` names the lines of these products with the
-    reasons. JSON is an array of products, each with its `sku`. CSV has a header with the columns; a further line with
-    the same `sku` adds a price to the product. It can be repeated without an Idempotency-Key: a product that is the
-    same in the catalogue counts as unchanged.
+    Defines each product as `PUT /products/{sku}` does. If one is not valid, the others are defined all the same, and
+    `refused` names its line and the reasons. JSON is an array of products, each with its `sku`. CSV has a header with
+    the columns; a further line with the same `sku` adds a price to the product. The request can be repeated without an
+    Idempotency-Key: a product that has not changed counts as unchanged.
     """
     assert isinstance(request, TableRequest)
     given = products_in(await request.body()) if request.is_csv else _in_json(await request.json())
@@ -132,7 +133,7 @@ def _product(given: Given) -> Product:
     try:
         return Product.of(ImportedProduct.model_validate(given.content))
     except ValidationError as error:
-        raise not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))) from error
+        raise not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False)), ImportedProduct) from error
 
 
 def _refused(given: Given, error: ZerocartError) -> RefusedProduct:

@@ -61,7 +61,7 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
 
     async def wait_for_commit(order_id: str) -> None:
         if isinstance((await handler.reload(RESERVATION, order_id)).state, Held):
-            raise Unavailable("not-committed", "the goods of the order are committed in a moment: then it is edited")
+            raise Unavailable("not-committed", "the goods of the order are not committed yet")
 
     async def extend(message: OrderEditRequested, received: Received) -> None:
         order_id, more = message.order_id, message.difference.amount > 0

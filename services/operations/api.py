@@ -145,9 +145,10 @@ async def read_system(
 ) -> Answer[System]:
     """Read the state of the system.
 
-    Shows which services are awake and what each did last, how far the views are behind and how far their builds are,
-    events that wait for the relay, parked messages, dead letters, messages that wait for webhook endpoints, runs by
-    status, the orders whose run is stuck, cold starts, and what each service used on each day. Wakes no other service.
+    Shows which services are awake and what each did last; how far the views and their builds are behind; how many
+    events wait for the relay and how many messages for webhook endpoints; parked messages and dead letters; runs by
+    status, and the orders whose run is stuck; cold starts; and what each service used on each day. Wakes no other
+    service.
     """
     return Answer(await overview.read(days))
 

@@ -34,7 +34,7 @@ class DeadLetterEndpoint:
             letter = _as_it_is(scope["headers"], await read_body(receive, LETTER_BYTES_MAX))
             await self._letters.store(letter)
         except Unavailable as error:
-            log("dead letter not stored yet, to be redelivered", level=logging.ERROR, code=error.code)
+            log("dead letter not stored: delivery repeats it", level=logging.ERROR, code=error.code)
             await send_empty(send, 503, error.retry_after_seconds)
         except Unreadable as error:
             log("dead letter refused", level=logging.ERROR, code=error.code)

@@ -81,15 +81,16 @@ async def read_events(
 ) -> Answer[EventPage] | EventStream:
     """Read or follow the events.
 
-    Returns the events of all services in their one order, each as a CloudEvent without personal data. A token sees the
-    types whose content it may read by REST for everybody: orders with `orders:read` and `orders:admin`, stock with
-    `stock:read` and `orders:admin`, products with `catalogue:write`, accounts with `users:read` and `users:admin`.
-    Refused (403) if `types` names a type that the token may not see, and (409, `history-cut`) if the event store lost
-    the position, because it was restored: read again from the start. A page can have no event although `more` is true.
+    Returns the events of all services in the order of their positions, each as a CloudEvent without personal data. A
+    token sees the types whose content it may read by REST for everybody: orders with `orders:read` and `orders:admin`,
+    stock with `stock:read` and `orders:admin`, products with `catalogue:write`, accounts with `users:read` and
+    `users:admin`. Refused (403) if `types` names a type that the token may not see, and (409 `history-cut`) if the
+    event store was restored and has lost the position: read again from the start. A page can be empty although `more`
+    is true: continue with `next`.
 
     With `Accept: text/event-stream` the answer is a stream of Server-Sent Events, whose ids are positions. It ends
-    after some minutes, and when the token expires or is revoked; connect again with the last id in `Last-Event-ID`, and
-    no event is lost or repeated.
+    after some minutes, and when the token expires or is revoked. Connect again with the last id in `Last-Event-ID`: no
+    event is then lost or repeated.
     """
     wanted = Wanted(_allowed(caller, types), subject or "")
     try:
@@ -116,7 +117,7 @@ def _allowed(caller: Caller, types: str | None) -> frozenset[str]:
 def _selected(caller: Caller, visible: frozenset[str], pattern: str) -> frozenset[str]:
     selected = types_of(pattern)
     if not selected:
-        raise wrong("types", f"no published event has the type {pattern!r}: docs/programs.md lists the types")
+        raise wrong("types", f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types.")
     if not selected & visible:
         lacking = sorted(scopes_of(min(selected)) - caller.scopes)
         raise Forbidden(lacking[0], ("types",))

@@ -101,7 +101,7 @@ class Letters:
         async with self._store.transaction() as unit:
             letter = _one(await unit.fetch(ONE, letter_id))
             if letter.status == "discarded":
-                raise RuleViolation("dead-letter-decided", f"The dead letter is {letter.status} already.")
+                raise RuleViolation("dead-letter-decided", f"Dead letter {letter.id} was {letter.status} before.")
             await unit.execute(DECIDE, letter_id, status, reason)
         return letter
 

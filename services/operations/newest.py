@@ -82,7 +82,7 @@ class Newest:
             try:
                 moved = await self._look()
             except Unavailable as error:
-                log("event streams wait for the database", level=logging.WARNING, code=error.code)
+                log("event streams wait: the database does not answer", level=logging.WARNING, code=error.code)
                 moved = False
             pause = PAUSE_SECONDS_MIN if moved else min(2 * pause, PAUSE_SECONDS_MAX)
             await asyncio.sleep(pause)

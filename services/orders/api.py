@@ -100,17 +100,18 @@ async def place_order(
     Places an order of the caller; with the scope `orders:admin` also of another customer, or of a guest. With
     `draft=true` the order is stored as a draft: nothing is reserved or charged before it is submitted.
 
-    An order of a customer with an account needs neither `email` nor `customer_name`: absent ones come from the account.
+    For a customer with an account, `email` and `customer_name` may be absent: they then come from the account.
 
-    The items have the names and prices of the catalogue at this moment; taxes and the shipping cost are those of the
-    shop for the address and the `shipping_method` (the cheapest if there is none). Only with the scope `orders:price`
-    may the request name prices, product names, discounts, taxes or the shipping cost; else they are refused (403).
+    The catalogue gives the names and the prices of the items. The shop gives the taxes and the shipping cost, for the
+    address and the `shipping_method` (the cheapest method if the request names none). Only with the scope
+    `orders:price` may the request name prices, product names, discounts, taxes or the shipping cost; without it such a
+    request is refused (403).
 
-    Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
-    amounts have several currencies, if its total is zero, or if a guest's order has no `email`. Refused (409
-    `price-changed`, with the new `totals`) if its total is not `expected_total`.
+    Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship the order to the
+    address, if amounts have several currencies, if the total is zero, or if the order of a guest has no `email`.
+    Refused (409 `price-changed`, with the new `totals`) if the total is not `expected_total`.
 
-    An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
+    If an order matches a rule of the shop, it is on hold (`"status": "on_hold"`) until staff release it.
     """
     settings = orders.settings
     fields, basket = await _fields(body, caller, orders.handler.vault, settings), _basket(body, caller, settings)
@@ -130,8 +131,9 @@ async def place_order(
 async def quote_order(body: QuoteBody, caller: Writer, cause: UnmarkedCause, orders: AllOrders) -> Answer[Quote]:
     """Quote an order.
 
-    Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
-    every field of `POST /orders`, and refuses the same prices.
+    Returns the amounts that an order would have if it were placed now, and changes nothing. The body is that of `POST
+    /orders`; only `items` is required. Refused (403) if the request names prices without the scope `orders:price`, as
+    in `POST /orders`.
     """
     address, settings = body.shipping_address, orders.settings
     method = body.shipping_method
@@ -152,8 +154,8 @@ async def redraft_order(
 ) -> CommandAnswer[Drafted]:
     """Replace a draft.
 
-    Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
-    amend or cancel the order instead.
+    Replaces the whole content of a draft. Prices follow the rules of `POST /orders`. Refused (409) once the draft is
+    submitted: amend or cancel the order instead.
     """
     settings = orders.settings
     fields, basket = await _fields(body, caller, orders.handler.vault, settings), _basket(body, caller, settings)
@@ -170,15 +172,15 @@ async def submit_order(
     cause: RestCause,
     version: ExpectedVersion,
     orders: AllOrders,
-    body: SubmitBody | None = None,
+    body: SubmitBody,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
 
-    Places the order that a draft describes, at the prices of the catalogue at this moment; prices that the draft names
-    stay. Fulfillment starts. Submitting again changes nothing. Refused (422) if a product is not sold any more,
-    (409 `price-changed`) if the order comes to another total than `expected_total`, and (409) for an imported order.
+    Places the order that a draft describes, and fulfillment starts. The items get the prices that the catalogue has
+    now, except those whose prices the draft names. Submitting again changes nothing. Refused (422) if a product is not
+    sold any more, (409 `price-changed`) if the total is not `expected_total`, and (409) for an imported order.
     """
-    expected = Money.of(body.expected_total) if body and body.expected_total else None
+    expected = Money.of(body.expected_total) if body.expected_total else None
     command = Submit(
         at=cause.at, order_id=order_id, restricted_to=caller.own, rules=orders.settings.rules, expected_total=expected,
         is_acknowledged=orders.settings.mails_when_placed,
@@ -192,10 +194,10 @@ async def amend_order(
 ) -> CommandAnswer[Amended]:
     """Amend an order.
 
-    Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
-    null does not change, tags and metadata are replaced as a whole. The parcel and the mails have the accepted values.
-    Refused (409) once the parcel is being made, or if the shop may have other taxes or another shipping cost for the
-    new address: cancel the order and place another. Refused (409) for an imported order, too.
+    Changes addresses, the contact, notes, tags or metadata of a draft or a pending order. A field that is absent or
+    null does not change; `tags` and `metadata` are replaced as a whole. The parcel and the mails get the new values.
+    Refused (409) once the parcel is being made, and if the new address can change the taxes or the shipping cost:
+    cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
@@ -212,8 +214,8 @@ async def cancel_order(
 ) -> CommandAnswer[CancellationStarted]:
     """Cancel an order.
 
-    Cancels a draft at once, and an order that a rule of the shop put on hold. For another placed order, fulfillment
-    undoes the steps that are done, gives back the money and then cancels it. Cancelling again changes nothing. Refused
+    A draft, and an order that a rule of the shop put on hold, are cancelled at once. For any other placed order,
+    fulfillment first undoes the finished steps and gives the money back. Cancelling again changes nothing. Refused
     (409) once the carrier has the parcel, if the order failed, and for an imported order.
     """
     command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)

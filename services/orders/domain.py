@@ -181,7 +181,7 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
             rewritten = with_content(OrderDraftUpdated, command, priced, number=content.number)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
-            detail = f"Order {order_id} is no draft: it was submitted. PATCH can still change some of its fields."
+            detail = f"Order {order_id} cannot be replaced: it was submitted. Change some of its fields with PATCH."
             return Rejected("order-not-draft", detail)
         case _:
             return []

@@ -238,7 +238,7 @@ def _lines(command: Edit, content: OrderContent) -> list[OrderLine] | Rejected:
 def _added(command: Edit, change: ChangedLine, content: OrderContent, field: str) -> OrderLine | Rejected | None:
     """The line that a change adds; None if it changes a line of the order; why it is refused."""
     if change.line is not None and change.line > len(content.lines):
-        detail = f"Order {command.order_id} has no line {change.line}: it has {len(content.lines)}."
+        detail = f"Order {command.order_id} has no line {change.line}: its last line is {len(content.lines)}."
         return Rejected("line-not-found", detail, field=f"{field}.line")
     if change.wanted is None:
         return None

@@ -37,22 +37,22 @@ async def edit_order(
 ) -> CommandAnswer[Edited]:
     """Edit the lines of an order.
 
-    Changes quantities, removes lines (quantity 0) and adds products at the prices of the catalogue, or with the scope
-    `orders:price` at the prices that it names. Lines that stay keep their prices, the shipping cost stays, and
-    discounts are computed anew. Needs the scope `orders:admin` as well.
+    Changes quantities, removes lines (quantity 0) and adds products. An added product has the price of the catalogue;
+    with the scope `orders:price` the request can name another. Lines that stay keep their prices. The shipping cost
+    does not change, and discounts are computed anew. Needs the scope `orders:admin` as well.
 
-    An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first,
-    what is added to the total is charged to the card of the order, and then the parcels are changed. If goods are
-    missing, the card is declined or the carrier has the parcel, the edit is refused and nothing changes, as the
-    timeline shows. An overpaid amount is refunded.
+    An order that a rule of the shop put on hold is changed at once. For a confirmed order, inventory first takes the
+    added goods, payments then charges what the edit adds to the total to the card of the order, and shipping changes
+    the parcels last. If goods are missing, the card is declined or the carrier has the parcel, the edit is refused and
+    nothing changes; the timeline shows the reason. If the customer has paid too much, the difference is refunded.
 
-    An order that fulfillment works on, also if staff put it on hold or have to capture its payment, is edited as soon
-    as it is confirmed (`planned`), unless it is cancelled or fails before.
+    While fulfillment works on an order, the edit is planned (`planned`), also if staff put the order on hold or have to
+    capture its payment. It starts when the order is confirmed, and is dropped if the order is cancelled or fails.
 
-    Refused (409) for every other order; if another edit is under way or planned; if staff requested a refund of a part
-    of the order, and the edit would take its units away or make the total lower than what is refunded; (409
-    `price-changed`) if the edit adds another amount than `expected_difference` to the total; (422) if no line would be
-    left, or if the new total would be zero.
+    Refused (409) for every other order, and while another edit is under way or planned. Refused (409) after staff
+    requested a refund of a part of the order, if the edit would take its units away or make the total lower than what
+    is refunded. Refused (409 `price-changed`) if the edit adds another amount than `expected_difference` to the total,
+    and (422) if no line would be left or the new total would be zero.
     """
     command = _command(order_id, body, caller, cause, orders.settings)
     return await answer_to(orders, command, cause, 202, _answer, version)

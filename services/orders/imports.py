@@ -88,7 +88,7 @@ def _amounts_problem(priced: PricedFields, fields: ImportedFields) -> Rejected |
         if tax > whole:
             return Rejected("tax-too-large", f"The tax {tax} is more than the {whole} that contain it.", field=field)
     if fields.refunded is not None and fields.refunded.amount > priced.total.amount:
-        detail = f"{fields.refunded.amount} is more than the total {priced.total.amount} {priced.total.currency}."
+        detail = f"The refund {fields.refunded.amount} exceeds the total {priced.total.amount} {priced.total.currency}."
         return Rejected("refunded-too-large", detail, field="refunded")
     return None
 

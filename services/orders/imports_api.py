@@ -18,8 +18,9 @@ from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import Handler, UnmarkedCause, json_router, not_valid
+from services.kit.rest.app import Handler, UnmarkedCause, json_router
 from services.kit.rest.bodies import RequestBody
+from services.kit.rest.faults import not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import BatchJsonRequest, refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults
@@ -162,16 +163,16 @@ async def import_orders(
 ) -> Answer[ImportResults]:
     """Import fulfilled orders.
 
-    Records orders that another system fulfilled: nobody is charged, nothing is shipped, no mail is sent. Each order is
-    imported or refused on its own. Needs the scope `orders:admin` as well.
+    Records orders that another system fulfilled: zerocart charges nobody, ships nothing and sends no mail. The answer
+    has a result for each order, in the order of the request. Needs the scope `orders:admin` as well.
 
-    Discounts, shipping cost and taxes are those of the other system: taxes as rates or as amounts, of each item, of the
-    shipping or of the whole order. They are added up as those of other orders; if that comes to another `total`, the
-    order is refused (422 `total-mismatch`) with both figures.
+    The request names discounts, shipping cost and taxes. Taxes are rates or amounts, of each item, of the shipping or
+    of the whole order. An order whose parts do not add up to its `total` is refused with both figures (422
+    `total-mismatch`).
 
     An import can be repeated without an Idempotency-Key: an order that was imported before gets status 200. A number
-    that was imported with other content gets 409 `import-differs`, and nothing changes, unless the request has
-    `correct: true`: then the order gets the new content as a whole, and status 201.
+    that was imported with other content gets 409 `import-differs`, and nothing changes. With `correct: true` the order
+    gets the new content as a whole, and status 201.
     """
     caller.require_admin()
     given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
@@ -184,10 +185,11 @@ async def undo_imports(
 ) -> Answer[ImportResults]:
     """Take imports back.
 
-    The orders disappear from lists, searches and analytics as if they had never been imported, and can be imported
-    again. Their events stay in the event store. Needs the scope `orders:admin` as well.
+    Removes imported orders from lists, searches and analytics; they can then be imported again. Their events stay in
+    the event store. Needs the scope `orders:admin` as well.
 
-    It can be repeated without an Idempotency-Key: a number that is not imported gets status 200 and nothing changes.
+    The request can be repeated without an Idempotency-Key: a number that is not imported gets status 200, and nothing
+    changes.
     """
     caller.require_admin()
     return _answer(await asyncio.gather(*(_undone(handler, body.source, number, cause) for number in body.numbers)))

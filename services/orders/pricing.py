@@ -163,7 +163,10 @@ def _coupon_off(
         return Off()
     coupon = coupon_named(rules, basket.coupon)
     off = coupon_off(coupon, currency, subtotal_of(lines, currency), at) if coupon else None
-    detail = f"The coupon {basket.coupon} does not hold for this order: leave it out."
+    detail = (
+        f"The coupon {basket.coupon} gives no discount for this order: it is unknown, not valid now, not for "
+        f"{currency}, or the goods cost less than its minimum. Leave it out."
+    )
     return off or Rejected("coupon-not-valid", detail, field="coupon")
 
 
@@ -200,6 +203,13 @@ def _with_shipping(
     return replace(basket, shipping_cost=rates[0].cost)
 
 
+def _instead(product: Product | None, at: datetime) -> str:
+    """What to do about a product that has no price in the currency of the order."""
+    priced = {price.currency for price in product.prices} if product else set[str]()
+    found = sorted(each for each in priced if product and price_at(product, each, at) is not None)
+    return f"order in {' or '.join(found)}, or leave this line out" if found else "leave this line out"
+
+
 def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
     """The line with the name and the price of the book where it names none, or why the shop does not sell it."""
     name, unit_price = wanted.product_name, wanted.unit_price
@@ -211,7 +221,7 @@ def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: 
         name = name or product.name
         unit_price = price_at(product, currency, at) if unit_price is None else unit_price
         if unit_price is None:
-            detail = f"The product {wanted.product_id} has no price in {currency} now: leave this line out."
+            detail = f"The product {wanted.product_id} has no price in {currency} now: {_instead(product, at)}."
             return Rejected("product-without-price", detail, field=f"{field}.product_id")
     return OrderLine(
         product_id=wanted.product_id,
@@ -275,7 +285,7 @@ def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     taxes = [basket.shipping_tax, basket.tax, *(line.tax for line in basket.lines if line.tax)]
     amounts = [basket.shipping_cost, *taxes, *(discount.amount for discount in discounts)]
     if any(amount != rounded(amount, currency) for amount in amounts if amount):
-        detail = f"A discount, a tax or a shipping cost has fractions of the minor unit of {currency}: leave them out."
+        detail = f"A discount, a tax or a shipping cost has more decimals than {currency} has. Round it."
         return Rejected("fraction-of-minor-unit", detail, field="items")
     return None
 
@@ -283,7 +293,7 @@ def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
 def size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
     """Why an order cannot have these lines: together they are too long or too dear."""
     if sum(LINE_BYTES + len(line.product_name.encode()) for line in lines) > LINES_BYTES_MAX:
-        detail = f"The order has {len(lines)} lines with long names, too much for one order: place several orders."
+        detail = f"The {len(lines)} lines are too long together. Shorten their names, or place several orders."
         return Rejected("order-too-large", detail, field="items")
     return bound_problem(Money.model_construct(amount=subtotal_of(lines, currency), currency=currency))
 

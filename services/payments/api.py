@@ -68,10 +68,10 @@ async def read_payment(
 ) -> Answer[PaymentShown]:
     """Read an order's payment.
 
-    Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
-    customer's bank; renewing while payments renews an expired authorization. Lists each refund: one is pending until it
-    arrives, and may fail. Refused (404) if no payment was requested for the order yet, or the order belongs to another
-    customer.
+    Shows the status of the payment: authorized, captured, declined, voided, refunded, disputed by the customer's bank,
+    or renewing while payments renews an expired authorization. Lists each refund, which is pending until the money
+    arrives, and may fail. Refused (404) if no payment was requested for the order yet, or if the order belongs to
+    another customer.
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
@@ -89,14 +89,18 @@ async def refund_payment(
 ) -> CommandAnswer[RefundAccepted]:
     """Refund a part of a payment.
 
-    Refunds units of lines, the shipping cost, or an amount. For lines and shipping the amount follows from what the
-    customer paid, with discounts and taxes, and is at most what remains of the payment. Reserves the amount and asks
-    the payment provider to refund it; `GET /payments/{order_id}` shows how it goes on, and the customer gets a mail
-    when it has succeeded. With `restock` the units go back into stock once the provider has accepted the refund; they
-    stay there if it fails later. An order can have several refunds. A refund of all that is left cancels an order whose
-    parcel the carrier does not have yet. Needs the scope `orders:admin`, too. Refused (409) with what remains if the
-    refund is larger, if no money is captured, if the customer's bank disputes the payment, or if the lines of an old
-    order are not known (`lines-unknown`): refund an amount then.
+    Refunds units of lines, the shipping cost, or an amount. For lines and shipping, payments computes the amount from
+    what the customer paid, with discounts and taxes, and refunds at most what remains of the payment. Payments reserves
+    the amount and requests the refund from the provider; `GET /payments/{order_id}` shows its status, and the customer
+    gets a mail when it has succeeded. Needs the scope `orders:admin`, too.
+
+    With `restock` the units go back into stock once the provider has accepted the refund; they stay there if it fails
+    later. An order can have several refunds. If a refund leaves nothing and the carrier does not have the parcel yet,
+    the order is cancelled.
+
+    Refused (409) if the refund is larger than what remains, which the answer names, if no money is captured, if the
+    customer's bank disputes the payment, or if the lines of an old order are not known (`lines-unknown`): refund an
+    amount then.
     """
     caller.require_admin()
     command = _refund_command(order_id, body, cause.at)
@@ -196,9 +200,9 @@ async def capture_payment(
 ) -> CommandAnswer[Decided]:
     """Capture a payment.
 
-    Takes the authorized money of an order whose capture waits for staff (policy `by_hand`); fulfillment then goes on.
+    Takes the authorized money of an order whose capture waits for staff (policy `by_hand`); fulfillment then continues.
     Capturing again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if the order does not wait for
-    staff, if a void was requested before, or if the money is not held any more.
+    staff, if a void was requested before, or if the authorization has ended.
     """
     caller.require_admin()
     command = CaptureByHand(at=cause.at, order_id=order_id)

@@ -110,7 +110,7 @@ def request_refund(command: RequestRefund, payment: Payment) -> Decision:
     if not isinstance(money, Captured):
         return Rejected("nothing-to-refund", _why_not(command.order_id, money))
     if len(payment.requested) >= REFUNDS_MAX:
-        return Rejected("too-many-refunds", f"Order {command.order_id} has {REFUNDS_MAX} refunds, the maximum.")
+        return Rejected("too-many-refunds", f"Order {command.order_id} cannot have more than {REFUNDS_MAX} refunds.")
     part = _of_amount(command.amount, money, payment) if command.amount else _of_lines(command, payment)
     if isinstance(part, Rejected):
         return part
@@ -225,7 +225,7 @@ def _amount_problem(amount: Money, currency: str, field: str) -> Rejected | None
     if amount.amount <= 0:
         return Rejected("not-positive", "A refund must be more than zero.", f"{field}.amount")
     if rounded(amount.amount, currency) != amount.amount:
-        detail = f"{amount.amount:f} has fractions of the minor unit of {currency}, which cannot be paid."
+        detail = f"{amount.amount:f} has more decimals than {currency} has. Round it."
         return Rejected("too-precise", detail, f"{field}.amount")
     return None
 

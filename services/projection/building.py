@@ -119,7 +119,12 @@ class Builder:
             except Unavailable as error:
                 if time.monotonic() > deadline:
                     raise
-                log("the build of a view waits", level=logging.WARNING, view=view.name, code=error.code)
+                log(
+                    "the build of a view was interrupted: a retry follows",
+                    level=logging.WARNING,
+                    view=view.name,
+                    code=error.code,
+                )
                 await asyncio.sleep(RETRY_SECONDS)
             except (Invalid, NotFound, RuleViolation) as error:
                 log("the build of a view ends", level=logging.WARNING, view=view.name, code=error.code)

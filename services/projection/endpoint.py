@@ -35,7 +35,7 @@ class NudgeEndpoint:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
-                raise Invalid("unknown-type", f"no view shows {event.type}")
+                raise Invalid("unknown-type", f"no view reads {event.type}")
             position = _position(event.attributes.get("position", ""))
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
@@ -51,7 +51,7 @@ class NudgeEndpoint:
             with span(f"project {event.type}", "consumer", *event.trace):
                 await self._feeder.reach(position)
         except Unavailable as error:
-            log("nudge has to be repeated", level=logging.WARNING, code=error.code)
+            log("nudge not handled: delivery repeats it", level=logging.WARNING, code=error.code)
             return not_now(error.code)
         return HANDLED
 

@@ -196,7 +196,7 @@ class ViewAdmin:
             try:
                 await self.prepare()
             except Unavailable as error:
-                log("the read database cannot be prepared yet", level=logging.WARNING, code=error.code)
+                log("the read database is not prepared: a retry follows", level=logging.WARNING, code=error.code)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -49,9 +49,10 @@ async def figures_of_orders(
 ) -> Answer[Report] | CsvExport:
     """Figures of placed orders.
 
-    Adds up the orders that were placed in a range of days: how many, how much money, and what became of them. Drafts do
-    not count. Most combinations that need both the product or the customer and something else are added up order by
-    order; they are refused (422) if the range has too many orders: choose a shorter one.
+    Adds up the orders that were placed in a range of days: how many there are, how much money they brought, and how
+    they ended. Drafts do not count. If the request combines products or customers with another group or filter, the
+    service may have to read order by order. Such a request is refused (422) if the range has too many orders: choose a
+    shorter range.
 
     With `Accept: text/csv` the answer is a table with every product or customer, without a limit. A cell that a
     spreadsheet would take for a formula starts with an apostrophe.

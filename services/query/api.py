@@ -70,12 +70,12 @@ async def list_orders(
 ) -> Answer[OrderPage] | CsvExport:
     """List and search orders.
 
-    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Without
-    that scope, the parameter `email` and the `customer_id` of another customer are refused (403).
+    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` those of everybody.
+    Without that scope, the parameter `email` and the `customer_id` of another customer are refused (403).
 
-    With `Accept: text/csv` the answer is the whole list, with `lines=true` a row for each line of each order, and times
-    are those of `time_zone`; page parameters and sort=relevance are then refused (422). A cell that a spreadsheet would
-    take for a formula starts with an apostrophe.
+    With `Accept: text/csv` the answer is the whole list; with `lines=true` it has a row for each line of each order.
+    Its times are in the zone `time_zone`. Parameters of pages and `sort=relevance` are then refused (422). A cell that
+    a spreadsheet would take for a formula starts with an apostrophe.
     """
     found = replace(wanted, customer_id=_within_reach(caller, customer_id))
     return await _list(request, caller, queries, found, Options(sort, lines, zone), page)

@@ -82,9 +82,9 @@ async def list_changes(
 ) -> Answer[AuditPage]:
     """List the audit entries.
 
-    Returns the changes that persons and programs made by requests with a token, the newest first: each event that such
-    a request caused, in all services. What services did as a consequence has no entry of its own, and neither has a
-    request that was refused. Personal data is not in it: an entry names ids, and stays after a person was erased.
+    Returns the changes that persons and programs made, the newest first: each event, of any service, that a request
+    with a token caused. What services did as a consequence has no entry of its own, and a refused request has none. An
+    entry has ids and no personal data, and stays after a person was erased.
     """
     return Answer(cast("AuditPage", page_body("changes", await audit.list(wanted, page), page)))
 

@@ -94,7 +94,7 @@ class Sorting:
         except (ValueError, InvalidOperation) as error:
             raise wrong("cursor", "the cursor is malformed: send next_cursor of the page before unchanged") from error
         if digest != self.digest:
-            detail = "The cursor is of a list with other filters, sort or caller. Start again without a cursor."
+            detail = "The cursor belongs to other filters, another sort or another caller. Start again without it."
             raise wrong("cursor", detail)
         return key
 

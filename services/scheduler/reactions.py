@@ -119,7 +119,7 @@ def reactions(
     async def tick(_: Tick, received: Received) -> None:
         try:
             if others is not None and (rows := await others.drain()):
-                log("published the outboxes of other services", rows=rows)
+                log("published events from the outboxes of other services", rows=rows)
             await timers.forget(received.now)
             behind = await wake_others()
             await alarm.look(received.now, received.now + LOOK_AGAIN if behind else None)

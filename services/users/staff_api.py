@@ -55,9 +55,9 @@ async def invite_staff(
 ) -> CommandAnswer[StaffMemberNow]:
     """Invite somebody to the staff.
 
-    Mails an invitation, whose token `POST /password-reset/confirm` accepts together with a new password. The role
-    holds from then on. If the address has no account, one is made. Refused (403) for a role that has a scope that the
-    caller's token lacks, and (409) if the person has the role already.
+    Mails an invitation. The person accepts it with `POST /password-reset/confirm`, which takes its token and a new
+    password, and has the role from then on. If the address has no account, one is made. Refused (403) if the role has a
+    scope that the caller's token lacks, and (409) if the person has the role already.
     """
     may_grant(caller, ROLES[body.role], "role")
     command = InviteStaff(
@@ -80,9 +80,9 @@ async def change_role(
 ) -> CommandAnswer[StaffMemberNow]:
     """Change a role.
 
-    Gives somebody of the staff another role, and ends their logins. Refused (403) for a role, old or new, that has a
-    scope that the caller's token lacks, (404) for somebody who does not belong to the staff, and (409) for somebody who
-    has not accepted an invitation: invite them again.
+    Gives a member of the staff another role, and ends their logins. Refused (403) if the old or the new role has a
+    scope that the caller's token lacks, (404) if the person does not belong to the staff, and (409) if the person has
+    not accepted an invitation: invite them again.
     """
     may_grant(caller, ROLES[body.role], "role")
     await _may_change(caller, user_id, accounts)
@@ -94,8 +94,9 @@ async def change_role(
 async def remove_staff(user_id: UserId, caller: Inviter, cause: RestCause, accounts: AllAccounts) -> Response:
     """Remove somebody from the staff.
 
-    Takes the role away, voids an open invitation, and ends the logins at once. The account stays, as a customer's.
-    Refused (403) for somebody with a scope that the caller's token lacks, and (404) for somebody else.
+    Takes the role away, voids an open invitation, and ends the logins at once. The account stays, as that of a
+    customer. Refused (403) if the person has a scope that the caller's token lacks, and (404) if the person does not
+    belong to the staff.
     """
     await _may_change(caller, user_id, accounts)
     return done(await accounts.carry_out(ChangeRole(at=cause.at, user_id=user_id, role=None), cause))

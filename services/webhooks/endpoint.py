@@ -43,13 +43,13 @@ class NudgeEndpoint:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
-                raise Invalid("unknown-type", f"webhooks is not woken by {event.type}")
+                raise Invalid("unknown-type", f"this service does not handle {event.type}")
             with span(f"send {event.type}", "consumer", *event.trace):
                 await self._dispatcher.nudge(by_timer=event.type == DeliveriesDue.type)
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return refused(error)
         except Unavailable as error:
-            log("nudge has to be repeated", level=logging.WARNING, code=error.code)
+            log("nudge not handled: delivery repeats it", level=logging.WARNING, code=error.code)
             return not_now(error.code)
         return HANDLED

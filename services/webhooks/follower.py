@@ -77,7 +77,7 @@ class Follower:
         try:
             end = await self._reader.end(after)
         except HistoryCut as cut:
-            log("webhooks lost events of a history that was cut back", level=logging.ERROR, position=str(after))
+            log("webhooks lost events: the event store was restored", level=logging.ERROR, position=str(after))
             after, end = cut.cut_at, await self._reader.end()
         types = frozenset[str]().union(*(types for *_, types in wanted))
         page = await self._reader.read_types(after, end, types | ENDING, PAGE_EVENTS_MAX)
@@ -109,4 +109,4 @@ async def _add(transaction: Transaction, events: Sequence[RecordedEvent], wanted
         if event.type in types and event.position > since
     ]
     if rows:
-        await transaction.execute(ADD, *map(list, zip(*rows, strict=True)), now)
+        await transaction.execute(ADD, *map(list, zip(*rows, strict=True)), now, now)

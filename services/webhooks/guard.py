@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -27,12 +27,17 @@ SPECIAL = (
 )
 """Of the special-purpose registries of IANA, the networks about which versions of Python disagree (`is_global`)."""
 COMPATIBLE = IPv6Network("::/96")
+LOOPBACK = IPv4Address("127.0.0.1")
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Forbidden(Exception):
-    """The settings do not allow this place."""
+    """The settings do not allow this place, for these reasons."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
 
 
 class Place(NamedTuple):
@@ -51,26 +56,36 @@ class Guard:
         self._settings = settings
 
     def place(self, url: str) -> Place:
-        """The parts of the URL; Forbidden tells why it is not allowed. Names are not resolved here."""
+        """The parts of the URL; Forbidden tells all reasons why it is not allowed. Names are not resolved here."""
         if not url.isascii() or any(character <= " " or character in "\\\x7f" for character in url):
-            raise Forbidden("a URL has ASCII characters only, without spaces and backslashes: encode the others")
+            raise Forbidden("a URL may have only ASCII characters, and no space or backslash: encode the others")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
             raise Forbidden(f"this is not a URL: {error}") from error
-        if parts.scheme not in ("https", *(("http",) if self._settings.http else ())):
-            raise Forbidden("use https://, or ask the operator to set ZEROCART_WEBHOOK_HTTP")
         if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment:
-            raise Forbidden("a URL has a host, and neither a user nor a fragment")
-        port = port or (443 if parts.scheme == "https" else 80)
-        if self._settings.ports and port not in self._settings.ports:
-            allowed = ", ".join(map(str, sorted(self._settings.ports)))
-            raise Forbidden(f"port {port} is not allowed: use {allowed}, or ask for it in ZEROCART_WEBHOOK_PORTS")
-        if (address := _literal(parts.hostname)) is not None:
-            self.check(address)
+            raise Forbidden("a URL must have a host, and may have neither a user nor a fragment")
+        port = port or (80 if parts.scheme == "http" else 443)
+        if reasons := list(self._reasons(parts.scheme, parts.hostname, port)):
+            raise Forbidden(*reasons)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return Place(parts.scheme, parts.hostname, port, target)
+
+    def _reasons(self, scheme: str, host: str, port: int) -> Iterator[str]:
+        """Every reason, so that who has to ask the operator asks once."""
+        if scheme not in ("https", *(("http",) if self._settings.http else ())):
+            yield "use https://, or ask the operator to set ZEROCART_WEBHOOK_HTTP"
+        if scheme in ("https", "http") and self._settings.ports and port not in self._settings.ports:
+            allowed = ", ".join(map(str, sorted(self._settings.ports)))
+            yield f"port {port} is not allowed: use {allowed}, or ask for it in ZEROCART_WEBHOOK_PORTS"
+        try:
+            if (address := _literal(host)) is not None:
+                self.check(address)
+            elif f".{host.rstrip('.')}".endswith(".localhost"):  # RFC 6761: such a name is always loopback
+                self.check(LOOPBACK)
+        except Forbidden as forbidden:
+            yield from forbidden.reasons
 
     def check(self, address: Address) -> None:
         """Forbidden if the address is neither public nor in an allowed network."""
@@ -100,7 +115,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve the name once, check every address, and connect to the first; Forbidden if one is not allowed."""
+        """Resolve the name once, check all addresses, connect to one that accepts; Forbidden if any is not allowed."""
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolve(host, port)
@@ -110,9 +125,13 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"the name cannot be resolved: {error.strerror}") from error
         for each in found:
             self._guard.check(ip_address(each.partition("%")[0]))
-        if not found:
-            raise httpcore.ConnectError("the name has no address")
-        return await self._backend.connect_tcp(found[0], port, timeout, local_address, socket_options)
+        failed = httpcore.ConnectError("the name has no address")
+        for each in found:
+            try:
+                return await self._backend.connect_tcp(each, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failed = error  # `localhost` is `::1` as well, where a receiver may not listen
+        raise failed
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from tests.console.browser import Person, running_browser
 from tests.console.receiver import Receiver, running_receiver
-from tests.console.shop import LOOPBACK_WEBHOOKS, REVIEWED_ABOVE, Shop, opened_shop
+from tests.console.shop import REVIEWED_ABOVE, Shop, opened_shop
 from tests.e2e.local import Local, cluster
 
 
@@ -23,7 +23,7 @@ def browser() -> Generator[Browser]:
 
 @pytest.fixture(scope="package")
 def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
-    settings = {"ZEROCART_WINDOW": "20", **LOOPBACK_WEBHOOKS, **REVIEWED_ABOVE}
+    settings = {"ZEROCART_WINDOW": "20", **REVIEWED_ABOVE}
     with cluster(tmp_path_factory.mktemp("cluster"), **settings) as local:
         yield local
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 
 from tests.architecture.rules import ROOT
 from tests.console.browser import Person, chromium, running_browser
-from tests.console.shop import LOOPBACK_WEBHOOKS, REVIEWED_ABOVE, Shop, opened_shop
+from tests.console.shop import REVIEWED_ABOVE, Shop, opened_shop
 from tests.e2e.local import Local, cluster
 
 OUT = ROOT / "build" / "screenshots"
@@ -38,7 +38,7 @@ def main() -> None:
     with (
         running_browser() as browser,
         TemporaryDirectory() as home,
-        cluster(Path(home), ZEROCART_WINDOW="30", **LOOPBACK_WEBHOOKS, **REVIEWED_ABOVE) as local,
+        cluster(Path(home), ZEROCART_WINDOW="30", **REVIEWED_ABOVE) as local,
     ):
         shop = opened_shop(local)
         for theme in ("light", "dark"):

@@ -13,12 +13,8 @@ from aiokafka import AIOKafkaProducer
 from tests.e2e.local import Local
 from tools.knative_local.ports import free_port
 
-__all__ = ["ADDRESS", "LOOPBACK_WEBHOOKS", "REVIEWED_ABOVE", "Shop", "opened_shop", "placed"]
+__all__ = ["ADDRESS", "REVIEWED_ABOVE", "Shop", "opened_shop", "placed"]
 
-LOOPBACK_WEBHOOKS = {
-    "ZEROCART_WEBHOOK_NETWORKS": "127.0.0.0/8", "ZEROCART_WEBHOOK_PORTS": "*", "ZEROCART_WEBHOOK_HTTP": "true",
-}  # fmt: skip
-"""Settings of a cluster whose webhooks may go to receivers of the test."""
 REVIEWED_ABOVE = {"ZEROCART_SHOP_RULES": '{"review": {"total_above": {"GBP": "100.00"}}}'}
 """Settings of a shop that looks at large orders before it fulfills them."""
 

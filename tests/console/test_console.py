@@ -191,7 +191,7 @@ def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
     row = page.get_by_role("row").filter(has_text="ord_lost").filter(has_text="fulfillment")
     row.get_by_role("link", name="orders.order.created").first.click()
     operator.reads("400: it cannot handle such an event")
-    operator.reads("bad-data: not a zerocart.orders.order.created.v1")
+    operator.reads("bad-data: not valid for zerocart.orders.order.created.v1")
     operator.reads("Data")
     operator.page.get_by_role("button", name="Discard …").click()
     operator.answer("Discard", Reason="a test wrote it")

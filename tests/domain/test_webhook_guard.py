@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import httpcore
@@ -10,6 +11,7 @@ import pytest
 from services.kit.domain.errors import ZerocartError
 from services.webhooks.guard import Forbidden, Guard, GuardedBackend
 from services.webhooks.settings import WebhooksSettings
+from tools.knative_local.cluster import DEFAULTS
 
 STRICT = Guard(WebhooksSettings())
 
@@ -43,7 +45,7 @@ def test_a_public_address_is_allowed(address):
 @pytest.mark.parametrize(
     "host",
     ["127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "017700000001", "127.0.0.1", "[::1]",
-     "[::ffff:7f00:1]", "[fe80::1%25eth0]", "169.254.169.254", "0"],
+     "[::ffff:7f00:1]", "[fe80::1%25eth0]", "169.254.169.254", "0", "localhost", "LOCALHOST.", "shop.localhost"],
 )  # fmt: skip
 def test_every_form_of_an_inside_address_is_refused_in_a_url(host):
     with pytest.raises(Forbidden):
@@ -137,3 +139,26 @@ async def test_a_name_without_an_address_is_an_error():
 def test_refusal_names_the_setting_that_allows_the_url(url: str, setting: str):
     with pytest.raises(Forbidden, match=setting):
         STRICT.place(url)
+
+
+def test_refusal_gives_all_reasons_at_once():
+    with pytest.raises(Forbidden) as refused:
+        STRICT.place("http://127.0.0.1:9000/")
+    found = [next(word for word in reason.split() if word.startswith("ZEROCART_")) for reason in refused.value.reasons]
+    assert found == ["ZEROCART_WEBHOOK_HTTP", "ZEROCART_WEBHOOK_PORTS", "ZEROCART_WEBHOOK_NETWORKS"]
+
+
+@pytest.mark.parametrize("url", ["http://localhost:9000/", "http://127.0.0.1:9000/", "http://[::1]:9000/x"])
+def test_local_cluster_allows_receivers_on_its_machine_and_no_other_inside_address(url: str):
+    guard = Guard(WebhooksSettings.from_environment(DEFAULTS))
+    guard.place(url)
+    with pytest.raises(Forbidden):
+        guard.place("https://192.168.0.1/")
+
+
+async def test_the_next_address_of_a_name_is_tried_when_the_first_refuses():
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        one, _ = backend(["127.0.0.2", "127.0.0.1"])
+        stream = await one.connect_tcp("localhost", server.sockets[0].getsockname()[1], timeout=1)
+        await stream.aclose()

@@ -60,7 +60,9 @@ class Published:
         self.events: list[RecordedEvent] = []
         self.away = False
 
-    async def ensure_available(self) -> None: ...
+    async def ensure_available(self) -> None:
+        if self.away:
+            raise Unavailable("kafka-away", "Kafka is away")
 
     async def publish(self, events: Sequence[RecordedEvent]) -> None:
         if self.away:
@@ -178,6 +180,29 @@ async def test_the_log_says_when_kafka_is_away_and_when_it_is_back(teller, caplo
         ("WARNING", "Kafka cannot be reached: events wait in the outbox"),
         ("INFO", "Kafka is back: published events that waited in the outbox"),
     ]
+
+
+async def test_service_stays_awake_while_its_events_wait_for_kafka(harness):
+    published, store, kept = Published(), harness.store(), list[float]()
+
+    async def keep_awake() -> None:
+        kept.append(asyncio.get_running_loop().time())
+
+    relay = Relay(store.outbox, published, keep_awake)
+    handler = CommandHandler("orders", store, relay, MemoryVault())
+    published.away = True
+    await handler.handle(ACCOUNT, "a", Deposit(at=AT, amount=5), Cause(AT))
+    while len(kept) < 2:
+        await asyncio.sleep(0.05)
+    assert published.events == []
+    published.away = False
+    while not published.events:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
+    calls = len(kept)
+    await asyncio.sleep(1.5)
+    assert len(kept) == calls, "the service may end now"
+    await relay.close()
 
 
 async def test_a_rejection_is_raised_and_leaves_no_mark(teller):

@@ -261,8 +261,8 @@ async def test_a_dead_letter_shows_why_the_service_refused_the_event(database, w
             assert (await client.post("/events", content=data, headers=request_headers(dead))).status_code == 202
     letters = (await client.get("/dead-letters")).json()["dead_letters"]
     assert {(letter["error_code"], letter["error_data"]) for letter in letters} == {
-        ("400", f"bad-data: not a {Said.type}: id (string_type)"),
-        ("400", "unknown-type: nothing here handles zerocart.test.eaten.v1"),
+        ("400", f"bad-data: not valid for {Said.type}: id (string_type)"),
+        ("400", "unknown-type: this service does not handle zerocart.test.eaten.v1"),
     }
     await host.close()
 

@@ -55,6 +55,10 @@ PASSED_ON = (
     "ZEROCART_WEBHOOK_HTTP", "ZEROCART_WEBHOOK_NETWORKS", "ZEROCART_WEBHOOK_PORTS",
 )  # fmt: skip
 """Variables that every service gets from this process."""
+DEFAULTS = {
+    "ZEROCART_WEBHOOK_HTTP": "true", "ZEROCART_WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128", "ZEROCART_WEBHOOK_PORTS": "*",
+}  # fmt: skip
+"""Webhooks may go to receivers on this machine: the edge listens on loopback only, so whoever registers one is here."""
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
@@ -266,7 +270,7 @@ class Cluster:
         return found
 
     def _environ(self, service: Service, base_urls: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-        environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environ = DEFAULTS | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         environ["PYTHONPATH"] = str(PROJECT)
         environ["ZEROCART_ARCHIVE"] = str(self._options.archive)

@@ -44,7 +44,7 @@ class Caller:
         return self.own is None or self.own == owner
 
     def require_admin(self) -> None:
-        """Forbidden if the caller reaches only the resources of its subject."""
+        """Raise Forbidden if the caller may reach only the resources of its own subject."""
         if self.own is not None:
             raise Forbidden(self.admin_scope)
 
@@ -134,7 +134,7 @@ def _rules(dependant: Dependant) -> Iterator[Access | Anybody | Public]:
 
 
 def check_rules(routes: Iterable[object]) -> None:
-    """ZerocartError if a route has no access rule, or several."""
+    """Raise ZerocartError if a route has no access rule, or several."""
     for route in routes:
         if isinstance(route, APIRoute) and rule_of(route) is None:
             raise ZerocartError(

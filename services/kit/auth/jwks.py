@@ -133,5 +133,5 @@ class RemoteKeys:
 
 
 def keys_of(given: Secret, url: str) -> GivenKeys | RemoteKeys:
-    """The keys of a setting, or if it is empty those at an address."""
+    """The keys in a setting; if it is empty, the keys at an address."""
     return RemoteKeys(url) if url and not given() else GivenKeys(given)

@@ -39,7 +39,7 @@ class BadKeyError(Exception):
 
 
 def decoded(text: str) -> bytes:
-    """Base64url without padding (RFC 7515, section 2), in its one form; ValueError for any other."""
+    """Base64url without padding (RFC 7515, section 2), in its one canonical form; ValueError for any other text."""
     if not _BASE64URL.fullmatch(text):
         raise ValueError("not base64url")
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

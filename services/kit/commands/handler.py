@@ -102,7 +102,7 @@ class CommandHandler:
         return Loaded(decider.fold(history, known.state), recorded[-1].version, recorded[-1].position)
 
     async def state_after(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> S | None:
-        """The state of an outcome; of a repeat that which the first time left behind."""
+        """The state after an outcome; after a repeat, the state that the first attempt left."""
         first = outcome.repeated
         if first is None:
             return outcome.state

@@ -88,7 +88,7 @@ def error_of(rejected: Rejected) -> ZerocartError:
 
 
 def version_mismatch(version: int, decision: Sequence[Message] | Rejected) -> ZerocartError:
-    """VersionMismatch; NotFound if the aggregate does not exist for this caller, whose request must not reveal it."""
+    """VersionMismatch; NotFound if the aggregate does not exist, or this caller must not learn that it does."""
     if isinstance(decision, Rejected) and decision.missing:
         return error_of(decision)
     return VersionMismatch("version-mismatch", f"The version is {version} now. Read it again, then repeat the change.")

@@ -52,6 +52,8 @@ class Settings:
     kafka_bootstrap_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "")
     kafka_security: KafkaSecurity = field(default=plaintext, repr=False)
     topic: str = setting("ZEROCART_TOPIC", "zerocart.events")
+    service_url: str = setting("ZEROCART_SERVICE_URL", "")
+    """The address at which the platform starts this service; empty if the service never ends."""
     service_urls: Mapping[str, str] = setting("ZEROCART_SERVICE_URLS", {}, texts)
     namespace: str = setting("ZEROCART_NAMESPACE", "zerocart")
     cors_origins: tuple[str, ...] = setting("ZEROCART_CORS_ORIGINS", (), several)
@@ -88,7 +90,7 @@ class Settings:
         return found
 
     def require_keys(self) -> None:
-        """ZerocartError if an issuer of tokens is trusted and its keys are missing."""
+        """Raise ZerocartError if an issuer of tokens is trusted and its keys are missing."""
         if self.outside_issuer:
             if self.outside_issuer == self.issuer:
                 raise ZerocartError(
@@ -100,7 +102,7 @@ class Settings:
             self.require(ZEROCART_EVENTS_KEYS=self.events_keys() or self.events_keys_url)
 
     def require(self, **found: str) -> None:
-        """ZerocartError that names every variable in `found` with an empty value."""
+        """Raise ZerocartError if variables in `found` are empty; the error names all of them."""
         missing = [name for name, value in found.items() if not value]
         if missing:
             raise ZerocartError(

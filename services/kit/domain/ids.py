@@ -22,7 +22,7 @@ def new_id(prefix: str) -> str:
 
 
 def instant_of(prefix: str, identity: str) -> datetime | None:
-    """When `new_id` made an id with this prefix, to the millisecond; None of any other id."""
+    """The time at which `new_id` made an id with this prefix, to the millisecond; None for any other id."""
     start, _, ulid = identity.partition("_")
     if start != prefix or len(ulid) != _ULID_CHARACTERS or ulid[0] not in "01" or set(ulid) - set(_CROCKFORD):
         return None

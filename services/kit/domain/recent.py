@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Recent(OrderedDict[K, V]):
-    """The entries that were set last, or moved to the end by `move_to_end`; beyond `entries_max` it drops the first."""
+    """A dictionary of at most `entries_max` entries: it drops the entry that was set, or moved to the end, first."""
 
     def __init__(self, entries_max: int) -> None:
         super().__init__()

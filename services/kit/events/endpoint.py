@@ -73,7 +73,7 @@ class EventEndpoint:
             return _refused(error)
         except Unavailable as error:  # without the vault it cannot be decrypted
             METRICS.count("errors", type=error.code)
-            log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
+            log("message not handled: delivery repeats it", level=logging.WARNING, code=error.code)
             return not_now(error.code), "unreadable"
         except Exception as error:  # unforeseen: counted like one of the handler
             return await self._failed(event, error), "unreadable"
@@ -89,14 +89,14 @@ class EventEndpoint:
     async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
         found = self._reactions.find(event.type)
         if found is None:
-            raise Invalid("unknown-type", f"nothing here handles {event.type}")
+            raise Invalid("unknown-type", f"this service does not handle {event.type}")
         model, reaction = found
         try:
             (message,) = await decrypt(self._vault, [(model, event.data)])
             return message, reaction
         except ValidationError as error:
             faults = [(part["loc"], part["type"]) for part in error.errors(include_input=False, include_context=False)]
-            raise Invalid("bad-data", f"not a {event.type}: {invalid_fields(faults)}") from error
+            raise Invalid("bad-data", f"not valid for {event.type}: {invalid_fields(faults)}") from error
 
     async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> Outcome:
         now = datetime.now(UTC)
@@ -109,10 +109,10 @@ class EventEndpoint:
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
             return refused(error)
         except (RuleViolation, NotFound) as error:  # if others had to know, the decision would have been an event
-            log("message decided nothing", code=error.code, type=event.type)
+            log("message had no effect: a rule refused its command", code=error.code, type=event.type)
         except Unavailable as error:
             METRICS.count("errors", type=error.code)
-            log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code, type=event.type)
+            log("message not handled: delivery repeats it", level=logging.WARNING, code=error.code, type=event.type)
             return not_now(error.code)
         except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
             return await self._failed(event, error)
@@ -120,7 +120,7 @@ class EventEndpoint:
 
     async def _failed(self, event: Incoming, error: Exception) -> Outcome:
         METRICS.count("errors", type=type(error).__name__)
-        log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
+        log("message failed: unexpected error", level=logging.ERROR, error=error, type=event.type, id=event.id)
         return await self._record(event, f"{type(error).__name__}: {without_values(str(error))}", ATTEMPTS_MAX)
 
     async def _record(self, event: Incoming, cause: str, attempts_max: int) -> Outcome:

@@ -63,12 +63,12 @@ class Receipts:
         return Position(rows[0]["position"]) if rows else None
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """The message keys of those of these events that left an inbox mark or a parked message."""
+        """The message keys of the events among these that left an inbox mark or a parked message."""
         rows = await self.connections.fetch(TRACES, [message_key(event) for event in events])
         return {row["key"] for row in rows}
 
     async def effects(self, handled: Sequence[RecordedEvent]) -> set[str]:
-        """The message keys of those of the events just handled that had an effect, so that they had been missed."""
+        """The message keys of the handled events that had an effect: only these had been missed."""
         return await self.traces(handled) if handled else set()
 
     async def advance(self, position: Position) -> None:
@@ -147,7 +147,7 @@ class MissedEvents:
             try:
                 await self.check(datetime.now(UTC), self._check_seconds)
             except Unavailable as error:
-                log("missed events cannot be looked for yet", level=logging.WARNING, code=error.code)
+                log("check for missed events failed: the next one follows", level=logging.WARNING, code=error.code)
 
     def stop(self) -> None:
         """Finish the page of events that is being handled, and check no more."""

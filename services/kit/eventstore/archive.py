@@ -16,7 +16,7 @@ from services.kit.eventstore.port import Page, Position, RecordedEvent
 
 __all__ = ["Archive", "ArchivedPart", "PageBounds", "in_order"]
 
-PLACES_MAX = 8
+PLACES_MAX = 16
 """Readers of different types, each with a place of its own. One that loses its place begins its files again."""
 
 in_order = attrgetter("position")

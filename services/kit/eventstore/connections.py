@@ -132,12 +132,12 @@ class Connections:
                 return await connection.fetch(sql, *arguments)
 
     async def tell_activity(self) -> None:
-        """Name an idle session after what the process handles; it opens none for that. Unavailable if that fails."""
+        """Write what the process handles into the name of an idle session, if one exists; Unavailable if that fails."""
         if self._idle and not self._is_pooled():  # a session of a pooler belongs to all its clients
             await self.fetch("SELECT set_config('application_name', $1, false)", ACTIVITY.session_name)
 
     async def close(self) -> None:
-        """Close the idle connections, and each other one when its transaction ends."""
+        """Close idle connections at once, and busy ones when their transactions end."""
         self._is_closed = True
         while self._idle:
             with suppress(Exception):  # it is not used again, so its errors do not matter

@@ -84,7 +84,7 @@ class MetricsStore:
                 break
             except Unavailable as error:
                 if attempt + 1 == LAST_ATTEMPTS_MAX:
-                    log("metrics lost, the database is away", level=logging.WARNING, code=error.code)
+                    log("metrics lost: the database does not answer", level=logging.WARNING, code=error.code)
         await self._connections.close()
 
     async def _flush_soon(self) -> None:
@@ -94,7 +94,11 @@ class MetricsStore:
         try:
             await self.flush()
         except Unavailable as error:
-            log("metrics not flushed, the database is away: retrying", level=logging.WARNING, code=error.code)
+            log(
+                "metrics not flushed: the database does not answer, a retry follows",
+                level=logging.WARNING,
+                code=error.code,
+            )
 
     def _take(self) -> list[tuple[date, Cell]]:
         lived, worked = age_seconds(), time.process_time()

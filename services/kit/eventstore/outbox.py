@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -54,10 +55,17 @@ class Publisher(Protocol):
 
 
 class Relay:
-    """Publishes the events of one service's outbox."""
+    """Publishes the events of one service's outbox.
 
-    def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
+    `keep_awake` is called every second while events wait for the broker: without requests the platform would end the
+    process, and nothing would publish them until the next one starts.
+    """
+
+    def __init__(
+        self, outbox: Outbox, publisher: Publisher, keep_awake: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
         self._outbox = outbox
+        self._keep_awake = keep_awake
         self.publisher = publisher
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._levels = Recent[str, int](LEVELS_STREAMS_MAX)  # stream -> highest version this process has published
@@ -88,6 +96,10 @@ class Relay:
 
     async def drain(self) -> int:
         """Publish all events in the outbox; the number of its rows."""
+        async with self._awake():
+            return await self._drain()
+
+    async def _drain(self) -> int:
         total = 0
         while rows := await self._outbox.pending(rows_max=DRAIN_ROWS_MAX):
             for row, events in rows:
@@ -145,19 +157,37 @@ class Relay:
         except Unavailable:
             # they are removed later; until then another process may publish their events again
             self._published = [*rows, *self._published][-UNREMOVED_ROWS_MAX:]
-            log("outbox rows not removed, the database is away: retrying", level=logging.WARNING, rows=len(rows))
+            log(
+                "outbox rows not removed: the database does not answer, a retry follows",
+                level=logging.WARNING,
+                rows=len(rows),
+            )
             return False
         return True
 
     async def _retry(self) -> None:
-        while self._is_away:
-            await asyncio.sleep(RETRY_SECONDS)
-            try:
-                await self.publisher.ensure_available()
-                self._is_away = False
-                log("Kafka is back: published events that waited in the outbox", rows=await self.drain())
-            except Unavailable:
-                self._is_away = True
+        async with self._awake():
+            while self._is_away:
+                await asyncio.sleep(RETRY_SECONDS)
+                try:
+                    await self.publisher.ensure_available()
+                    self._is_away = False
+                    log("Kafka is back: published events that waited in the outbox", rows=await self._drain())
+                except Unavailable:
+                    self._is_away = True
+
+    @asynccontextmanager
+    async def _awake(self) -> AsyncGenerator[None]:
+        keeping = asyncio.create_task(self._stay_awake())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+
+    async def _stay_awake(self) -> None:
+        while self._keep_awake is not None:
+            await asyncio.sleep(RETRY_SECONDS)  # first: most starts find an empty outbox
+            await self._keep_awake()
 
     def _turn(self, stream: str) -> asyncio.Lock:
         return self._turns.setdefault(stream, asyncio.Lock())

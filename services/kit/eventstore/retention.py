@@ -72,4 +72,4 @@ class Retention:
         try:
             await self.remove_old(datetime.now(UTC))
         except Unavailable as error:
-            log("old rows cannot be removed yet", level=logging.WARNING, code=error.code)
+            log("old rows not removed: the next attempt follows", level=logging.WARNING, code=error.code)

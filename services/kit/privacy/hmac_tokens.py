@@ -43,7 +43,7 @@ def expiring(key: str, purpose: str, subject: str, until: datetime) -> str:
 
 
 def unexpired(token: str, keys: Sequence[str], purpose: str, now: datetime) -> str | None:
-    """The subject of a token that one of the keys made for this purpose and that still holds; None of any other."""
+    """The subject of a token that one of the keys made for this purpose and that has not expired; else None."""
     subject, _, rest = token.partition(".")
     end, _, proof = rest.partition(".")
     if not derives(proof, keys, purpose, subject, end):

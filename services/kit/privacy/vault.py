@@ -101,11 +101,11 @@ class Vault(Protocol):
         ...
 
     async def revoke(self, subject: str, issued_before: datetime | None, transaction: Transaction) -> None:
-        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        """Void the access tokens that the subject got before `issued_before`; None: all tokens, also later ones."""
         ...
 
     async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
-        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        """End a revocation of all tokens: accept those that the subject gets from `issued_before` on."""
         ...
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
@@ -167,11 +167,11 @@ class PostgresVault:
         self._known.pop(person, None)
 
     async def revoke(self, subject: str, issued_before: datetime | None, transaction: Transaction) -> None:
-        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        """Void the access tokens that the subject got before `issued_before`; None: all tokens, also later ones."""
         await transaction.execute(REVOKE, subject, issued_before)
 
     async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
-        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        """End a revocation of all tokens: accept those that the subject gets from `issued_before` on."""
         await transaction.execute(READMIT, subject, issued_before)
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
@@ -285,12 +285,12 @@ class MemoryVault:
     async def revoke(
         self, subject: str, issued_before: datetime | None, transaction: Transaction | None = None
     ) -> None:
-        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        """Void the access tokens that the subject got before `issued_before`; None: all tokens, also later ones."""
         before = issued_before or datetime.max.replace(tzinfo=UTC)
         self._revoked[subject] = max(self._revoked.get(subject, before), before)
 
     async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction | None = None) -> None:
-        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        """End a revocation of all tokens: accept those that the subject gets from `issued_before` on."""
         self._revoked[subject] = issued_before
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:

@@ -207,4 +207,4 @@ class Target:
         state = self.breaker.state
         if (before == "closed") != (state == "closed"):
             METRICS.count("outgoing_circuit_changes", target=self.policy.name, state=state)
-            log("circuit changed", level=logging.WARNING, target=self.policy.name, state=state)
+            log("circuit breaker changed its state", level=logging.WARNING, target=self.policy.name, state=state)

@@ -90,7 +90,7 @@ def limit_of(route: APIRoute) -> Limit | None:
 
 
 def within_rate(request: Request, error: ZerocartError) -> ZerocartError:
-    """The error, or RateLimited if it is a failed authentication and the client exceeds the rate of those."""
+    """The error itself, or RateLimited if the client has failed to authenticate too often."""
     if isinstance(error, Unauthenticated):
         limits: Limits = request.app.state.limits
         try:
@@ -106,7 +106,7 @@ def _address(request: Request) -> str:
 
 
 def network_of(address: str) -> str:
-    """The network by which a client is counted: of an IPv6 address its /64, which one host owns; "" if no address."""
+    """The address under which a client is counted; for IPv6 its /64, because one host owns it. Empty if unknown."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -202,7 +202,7 @@ def newer(progress: Progress, event: messages.RunAmended) -> dict[str, object]:
 
 
 def facts_version(progress: Progress) -> int:
-    """The version up to which the run knows the facts, if no amendment is still on its way."""
+    """The newest version of the facts that the run knows; older amendments may still arrive."""
     return max((progress.facts.facts_version, *progress.versions.values()))
 
 

@@ -154,7 +154,7 @@ def customer_of(messages: Iterable[Message]) -> str | None:
 
 
 def reply_to(request: StepMessage) -> ReplyTo:
-    """The fields by which the saga knows which request a reply answers; of a reply, the request that it answered."""
+    """The fields that name the request which a reply answers; for a reply, they name the request that it answered."""
     return {
         "saga_id": request.saga_id,
         "step": request.step,

@@ -38,7 +38,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class NotRequested:
-    """There is no request that counts."""
+    """No request whose reply counts; `attempt` is the number of the last attempt before."""
 
     attempt: int = 0
 

@@ -170,7 +170,7 @@ class Saga(Generic[F]):
 
 
 def table_of(tables: Sequence[Saga[F]], run: Run) -> Saga[F]:
-    """The table under which a run began; the newest, which is the last, if it has not begun or its table is gone."""
+    """The table under which a run began; the last one if the run has not begun or its table was removed."""
     version = tables[-1].version if isinstance(run, NotStarted) else run.progress.facts.table_version
     return next((table for table in tables if table.version == version), tables[-1])
 

@@ -15,6 +15,7 @@ from services.kit.eventstore.outbox import Publisher, Relay
 from services.kit.eventstore.port import EventStore
 from services.kit.eventstore.retention import Retention
 from services.kit.privacy.vault import Vault
+from services.kit.service.waking import wake
 from services.kit.telemetry.logging import configure
 
 __all__ = ["Host"]
@@ -41,7 +42,8 @@ class Host:
         cls, settings: Settings, store: EventStore, publisher: Publisher, failures: FailedMessages, vault: Vault
     ) -> Host:
         """A host made of these adapters."""
-        relay = Relay(store.outbox, publisher)
+        url = settings.service_url
+        relay = Relay(store.outbox, publisher, (lambda: wake(url)) if url else None)
         return cls(settings, store, relay, failures, CommandHandler(settings.service, store, relay, vault))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""uvicorn's server, which ends answers without an end of their own when the process shall end."""
+"""uvicorn's server. When the process stops, it ends answers that would not end by themselves (event streams)."""
 
 from __future__ import annotations
 

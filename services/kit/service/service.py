@@ -126,7 +126,7 @@ class Service:
         self._removing: asyncio.Task[None] | None = None
 
     def leave(self) -> None:
-        """End the answers that have no end of their own; the server calls this when the process shall end."""
+        """End the answers that would not end by themselves (event streams); the server calls this when it stops."""
         for end in self._on_leave:
             end()
 
@@ -170,9 +170,9 @@ class Service:
     def _refusal(self, scope: Scope, headers_bytes_max: int = HEADERS_BYTES_MAX) -> ZerocartError | None:
         """The error of a request that is refused before it is routed; None if it is not."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
-            return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
+            return TooLong("address-too-long", f"A URL may have at most {URL_BYTES_MAX} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > headers_bytes_max:
-            return TooManyHeaders("headers-too-long", f"headers may have {headers_bytes_max} bytes")
+            return TooManyHeaders("headers-too-long", f"All headers may have {headers_bytes_max} bytes together.")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
             return Unavailable(
                 "overloaded", "Too many requests are in progress. Send the request again in a second.", 1
@@ -198,7 +198,7 @@ class Service:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
             await refused(error, 401).send(send)
         except Unavailable as error:
-            log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
+            log("event not accepted: delivery repeats it", level=logging.WARNING, code=error.code)
             await not_now(error.code).send(send)
         else:
             await self._endpoint(scope, receive, send)

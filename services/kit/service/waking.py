@@ -1,4 +1,7 @@
-"""Wakes the services that a command will reach, so that an order placed while all sleep pays about one cold start."""
+"""Wakes services by a request: those that a command will reach, so that an order pays about one cold start.
+
+A service with unpublished events wakes itself, so that the platform does not end it.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class OtlpExporter:
         try:
             await asyncio.wait_for(done.wait(), CLOSE_SECONDS_MAX)
         except TimeoutError:
-            log("spans are lost", level=logging.WARNING)
+            log("spans lost: the collector did not answer in time", level=logging.WARNING)
 
 
 class OtlpSpan:

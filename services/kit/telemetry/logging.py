@@ -55,7 +55,7 @@ def without_values(error: str) -> str:
 
 
 def keep_out(secret: str) -> None:
-    """Replace this text wherever it would be logged from now on, and the password in it if it is a URL."""
+    """From now on, replace this text in each log line; if it is a URL, replace its password as well."""
     password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
     _secrets.update(text for text in (secret, password, unquote(password)) if len(text) >= SECRET_CHARS_MIN)
 

@@ -155,7 +155,7 @@ def read_event(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Incoming:
     if media_type.startswith("application/cloudevents"):
         return _structured(content_type, attributes, body)
     if "datacontenttype" in attributes:
-        raise Invalid("bad-attribute", "Content-Type carries datacontenttype", (_field("datacontenttype", "repeated"),))
+        raise Invalid("bad-attribute", "send datacontenttype as Content-Type", (_field("datacontenttype", "repeated"),))
     return _checked(attributes, media_type, body)
 
 
@@ -221,7 +221,7 @@ def _attribute_text(name: str, value: object) -> str:
             return "true" if value else "false"
         if isinstance(value, int) and -INTEGER_MAX - 1 <= value <= INTEGER_MAX:
             return str(value)
-    raise Invalid("bad-attribute", f"{name} has a type that this attribute cannot have", (_field(name, "bad-type"),))
+    raise Invalid("bad-attribute", f"{name} cannot have this JSON type", (_field(name, "bad-type"),))
 
 
 def _media_type(content_type: str) -> str:
@@ -237,10 +237,10 @@ def _check(attributes: Mapping[str, str]) -> None:
         _instant("expirytime", attributes["expirytime"])
     missing = tuple(_field(name, "missing") for name in _REQUIRED if not attributes.get(name))
     if missing:
-        raise Invalid("missing-attribute", "missing: " + ", ".join(error.field for error in missing), missing)
+        raise Invalid("missing-attribute", "lacks attributes: " + ", ".join(error.field for error in missing), missing)
     odd = tuple(_field(name, "bad-value") for name, value in attributes.items() if not _sound(name, value))
     if odd:
-        raise Invalid("bad-attribute", "not usable: " + ", ".join(error.field for error in odd), odd)
+        raise Invalid("bad-attribute", "attributes are not valid: " + ", ".join(error.field for error in odd), odd)
 
 
 def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Incoming:
@@ -251,7 +251,7 @@ def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Inc
 def _incoming(attributes: Mapping[str, str], media_type: str, body: bytes) -> Incoming:
     """The event with sound attributes."""
     if not is_storable(body):
-        raise Invalid("bad-data", "a text in the data has NUL or half a character", (_field("data", "not-storable"),))
+        raise Invalid("bad-data", "Postgres cannot store NUL or a lone surrogate", (_field("data", "not-storable"),))
     if media_type != JSON_TYPE:
         raise Invalid("bad-content-type", f"data must be {JSON_TYPE}", (_field("datacontenttype", "unsupported"),))
     return Incoming(
@@ -291,7 +291,7 @@ def _instant(name: str, text: str) -> datetime:
         return datetime.fromisoformat(_microseconds(text.upper())).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid(
-            "bad-attribute", f"{name} is not an RFC 3339 instant with zone", (_field(name, "bad-instant"),)
+            "bad-attribute", f"{name} is not a time with a zone (RFC 3339)", (_field(name, "bad-instant"),)
         ) from error
 
 

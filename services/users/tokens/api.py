@@ -82,11 +82,11 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
     """Issue an access token.
 
-    Gives an access token to a user for a password (`grant_type=password`) or a refresh token (`refresh_token`), or to a
-    program for its client secret (`client_credentials`), as RFC 6749 describes. `urn:zerocart:order-link` gives one for
-    the `link_token` of a link that was mailed; it reads that order and nothing else. `urn:zerocart:guest` gives one to
-    somebody without an account, who can place orders with it and read these orders. Refused if the proof is wrong, used
-    or expired.
+    Gives an access token as RFC 6749 describes: to a user for a password (`grant_type=password`) or a refresh token
+    (`refresh_token`), and to a program for its client secret (`client_credentials`). With `urn:zerocart:guest` somebody
+    without an account gets a token to place orders and to read these orders. With `urn:zerocart:order-link` the
+    `link_token` of a mailed link gives a token that reads this one order. Refused if the password, secret or token is
+    wrong, used or expired.
     """
     try:
         asked = _token_request(request, await _form(request))

@@ -38,7 +38,8 @@ Configured = Annotated[Clients, provided(Clients)]
 async def read_clients(clients: AllClients, configured: Configured) -> Answer[ApiClientList]:
     """Read the API clients.
 
-    Lists those in the settings of the installation, and those that staff made and did not revoke. No secret is shown.
+    Lists the clients that the settings of the installation name, and those that staff made and have not revoked. No
+    secret is shown.
     """
     fixed = [_from_settings(client_id, configured) for client_id in sorted(configured.all())]
     made = [_shown(client_id, client, used) for client_id, client, used in await clients.all()]
@@ -51,8 +52,8 @@ async def create_client(
 ) -> CommandAnswer[ApiClientSecret]:
     """Make an API client.
 
-    Another program gets access tokens with the id and the secret in the answer (`POST /token`, `client_credentials`).
-    The secret is shown only here. Refused (403) for a scope that the caller's token lacks.
+    Returns the id and the secret with which another program gets access tokens (`POST /token`, `client_credentials`).
+    No other answer shows the secret. Refused (403) for a scope that the caller's token lacks.
     """
     may_grant(caller, body.scopes, "scopes")
     if body.expires_at is not None and body.expires_at <= cause.at:
@@ -77,9 +78,9 @@ async def rotate_secret(
 ) -> CommandAnswer[ApiClientSecret]:
     """Rotate a client's secret.
 
-    Gives the client a new secret. The previous one stays valid for a day, or as long as the request says, so that the
-    program can change over. Refused (403) for a client with a scope that the caller's token lacks, (404) for an unknown
-    one, and (409) for one that is revoked or in the settings.
+    Gives the client a new secret. The previous secret stays valid for a day, or for the time that the request names, so
+    that the program can change over. Refused (403) if the client has a scope that the caller's token lacks, (404) if
+    the client does not exist, and (409) if it is revoked or defined in the settings.
     """
     _changeable(client_id, fixed)
     may_grant(caller, (await clients.known(client_id)).scopes, "client_id")
@@ -95,8 +96,8 @@ async def revoke_client(
 ) -> Response:
     """Revoke a client.
 
-    The program gets no token any more, and the tokens that it has are void at once. Revoking again changes nothing.
-    Refused (403) for a client with a scope that the caller's token lacks, (404) for an unknown one, and (409) for one
+    Voids all tokens of the program at once, and gives it no new ones. Revoking again changes nothing. Refused (403) if
+    the client has a scope that the caller's token lacks, (404) if the client does not exist, and (409) if it is defined
     in the settings.
     """
     _changeable(client_id, fixed)
@@ -107,7 +108,7 @@ async def revoke_client(
 
 def _changeable(client_id: str, fixed: Clients) -> None:
     if client_id in fixed.all():
-        raise RuleViolation("client-in-settings", f"{client_id} is in the settings: change it there.")
+        raise RuleViolation("client-in-settings", f"Change {client_id} in the setting ZEROCART_CLIENTS.")
 
 
 def _with_secret(client_id: str, client: ApiClient, clients: ApiClients) -> ApiClientSecret:
