@@ -49,7 +49,7 @@ async def read_fulfillment(
 
 @routes.post("/fulfillments/{order_id}/resume", status_code=202, dependencies=[needs("fulfillments:write")])
 async def resume_fulfillment(
-    order_id: OrderId, cause: RestCause, handler: Handler, body: ResumeBody | None = None
+    order_id: OrderId, cause: RestCause, handler: Handler, body: ResumeBody
 ) -> CommandAnswer[Resumed]:
     """Resume a stuck fulfillment.
 
@@ -57,7 +57,7 @@ async def resume_fulfillment(
     run is stuck again. Refused (409) if the run is not stuck.
     """
     # jitter 0.0: resuming waits for no delay, so there is nothing to draw at random
-    command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=(body or ResumeBody()).by)
+    command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=body.by)
     return await respond(
         cause,
         lambda marked: handler.handle(FULFILLMENT, order_id, command, marked),

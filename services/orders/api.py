@@ -172,7 +172,7 @@ async def submit_order(
     cause: RestCause,
     version: ExpectedVersion,
     orders: AllOrders,
-    body: SubmitBody | None = None,
+    body: SubmitBody,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
 
@@ -180,7 +180,7 @@ async def submit_order(
     now, except those whose prices the draft names. Submitting again changes nothing. Refused (422) if a product is not
     sold any more, (409 `price-changed`) if the total is not `expected_total`, and (409) for an imported order.
     """
-    expected = Money.of(body.expected_total) if body and body.expected_total else None
+    expected = Money.of(body.expected_total) if body.expected_total else None
     command = Submit(
         at=cause.at, order_id=order_id, restricted_to=caller.own, rules=orders.settings.rules, expected_total=expected,
         is_acknowledged=orders.settings.mails_when_placed,

@@ -58,7 +58,7 @@ async def release_order(
     cause: RestCause,
     version: ExpectedVersion,
     orders: AllOrders,
-    body: ReleaseBody | None = None,
+    body: ReleaseBody,
 ) -> CommandAnswer[Released]:
     """Release an order.
 
@@ -66,7 +66,7 @@ async def release_order(
     Refused (409) if the order is neither on hold nor pending. Needs the scope `orders:admin` as well.
     """
     caller.require_admin()
-    command = Release(at=cause.at, order_id=order_id, reason=body.reason if body else None)
+    command = Release(at=cause.at, order_id=order_id, reason=body.reason)
     return await answer_to(orders, command, cause, 202, lambda events: _released(order_id, events), version)
 
 

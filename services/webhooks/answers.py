@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.rest.answers import Count, Instant
+from services.kit.rest.answers import Count, Instant, Positive
 
 __all__ = [
     "Attempt", "AttemptRequest", "Changed", "Deliveries", "Delivery", "Endpoint", "EndpointSecret", "Endpoints",
@@ -32,7 +32,7 @@ class Endpoint(TypedDict):
     """The e-mail address that gets a mail when zerocart switches the endpoint off."""
     active: bool
     disabled_reason: str | None
-    """Why zerocart switched the endpoint off."""
+    """Why the endpoint is switched off; null if it is on."""
     owner: str
     """The subject of the token that registered it."""
     previous_secret_until: Instant | None
@@ -42,6 +42,9 @@ class Endpoint(TypedDict):
     failures: Count
     """Failed attempts in a row."""
     failing_since: Instant | None
+    rests_until: Instant | None
+    """No attempt is made before this time, because the latest ones failed; null if the endpoint does not rest.
+    A test event, a redelivery, or a change with `"active": true` ends the rest."""
     created_at: Instant
 
 
@@ -75,11 +78,15 @@ class Delivery(TypedDict):
     """The position of the event, for `before` and for `GET /events`."""
     state: State
     attempts: Count
+    """All attempts, also those before a redelivery."""
     created_at: Instant
+    """When the delivery, or its latest redelivery, began."""
     next_attempt_at: Instant | None
+    """Null if no attempt follows."""
     status: int | None
     """The HTTP status of the latest answer; null if there was none."""
     error: str | None
+    """Why the latest attempt failed, or why no further attempt is made: for example, the endpoint was switched off."""
     attempted_at: Instant | None
 
 
@@ -101,7 +108,7 @@ class AttemptRequest(TypedDict):
 class Attempt(TypedDict):
     """One attempt at a delivery."""
 
-    number: Count
+    number: Positive
     at: Instant
     duration_ms: Count
     status: int | None

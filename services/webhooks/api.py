@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -29,6 +29,7 @@ from services.webhooks.answers import (
     Endpoints,
     EndpointSecret,
     Redelivered,
+    State,
     WholeDelivery,
 )
 from services.webhooks.desk import Desk, attempt_of, delivery_of
@@ -59,10 +60,7 @@ Contact = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="The maximum number of deliveries.", examples=[50])]
-State = Annotated[
-    str | None,
-    Query(pattern="^(pending|delivered|failed)$", description="Only deliveries in this state.", examples=["failed"]),
-]
+InState = Annotated[State | None, Query(description="Only deliveries in this state.", examples=["failed"])]
 Before = Annotated[
     str | None,
     Query(
@@ -80,11 +78,11 @@ class EndpointBody(RequestBody):
     types: Types
     description: Description | None = None
     contact: Contact | None = None
-    active: bool = Field(default=True, strict=True)
+    active: bool = Field(default=True, strict=True, description="Whether the endpoint receives events.")
 
 
 class EndpointPatch(RequestBody):
-    """The fields to change; `"active": true` switches an endpoint on again."""
+    """The fields to change; `"active": true` switches an endpoint on again, and ends its rest."""
 
     url: Url | None = None
     types: Types | None = None
@@ -102,7 +100,10 @@ class OverlapBody(RequestBody):
 class RedeliveryBody(RequestBody):
     """Which deliveries begin anew: those of this state, made since `since` and before `until`."""
 
-    state: Annotated[str, Field(pattern="^(failed|delivered|all)$")] = "failed"
+    state: Annotated[
+        Literal["failed", "delivered", "pending", "all"],
+        Field(description="`pending` are those that wait for an attempt, `all` those that failed or were delivered."),
+    ] = "failed"
     since: Rfc3339 | None = None
     until: Rfc3339 | None = None
 
@@ -158,8 +159,10 @@ async def change_endpoint(
     """Change an endpoint.
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
-    those that it missed with `GET /events`. If the body has `types`, the scopes of this request decide which events the
-    endpoint may receive. Refused for the reasons of `POST /webhooks`, and (404) if the endpoint does not exist.
+    those that it missed with `GET /events`. When an endpoint is switched off, its pending deliveries fail: redeliver
+    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries at once. If the body has
+    `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons of
+    `POST /webhooks`, and (404) if the endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     given = body.model_fields_set - {"contact"}
@@ -176,7 +179,10 @@ async def change_endpoint(
     command = Change(
         at=cause.at, endpoint_id=endpoint_id, fields=fields, scopes=scopes, contact=contact, contact_before=before
     )
-    return await _done(desk, endpoint_id, command, cause)
+    answer = await _done(desk, endpoint_id, command, cause)
+    if body.active:
+        await desk.begin_again(endpoint_id, cause.at)
+    return answer
 
 
 @routes.delete("/webhooks/{endpoint_id}", status_code=204)
@@ -214,7 +220,8 @@ async def test_endpoint(
 ) -> CommandAnswer[Changed]:
     """Send a test event.
 
-    Sends the event `zerocart.webhooks.endpoint.tested.v1` to the endpoint, which the log of deliveries then shows.
+    Sends the event `zerocart.webhooks.endpoint.tested.v1` to the endpoint, also if it rests, before all that waits. The
+    log of deliveries then shows it. If it is delivered, what waits follows at once.
     Refused (404) if the endpoint does not exist, and (409) if it is switched off.
     """
     await desk.endpoints.find(endpoint_id, caller.own)
@@ -226,7 +233,7 @@ async def list_deliveries(
     endpoint_id: EndpointId,
     caller: Reader,
     desk: TheDesk,
-    state: State = None,
+    state: InState = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> Answer[Deliveries]:
@@ -264,8 +271,8 @@ async def redeliver(
 ) -> Answer[Redelivered]:
     """Redeliver a message.
 
-    Sends the message again with the same id, and retries it like a new one. Refused (404) if the endpoint has no such
-    delivery, and (409) if it is switched off.
+    Sends the message again with the same id, also if the endpoint rests, and retries it like a new one. Refused (404)
+    if the endpoint has no such delivery, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)
     await desk.deliveries.find(endpoint_id, delivery_id)
@@ -278,9 +285,9 @@ async def redeliver_many(
 ) -> Answer[Redelivered]:
     """Redeliver many messages.
 
-    Sends messages of a period again, the oldest first, each with the same id: those that failed, those that were
-    delivered, or all. One request sends at most 10,000; repeat it for more. Refused (404) if the endpoint does not
-    exist, and (409) if it is switched off.
+    Sends the messages of a period again, the oldest first, each with the same id: those that failed, those that were
+    delivered, both, or those that wait for an attempt. A body without `state` means those that failed. At most 10,000
+    at once; repeat the request for more. Refused (404) if the endpoint does not exist, and (409) if it is switched off.
     """
     await _require_active(desk, endpoint_id, caller)
     states = ("failed", "delivered") if body.state == "all" else (body.state,)

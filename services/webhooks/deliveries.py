@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.kit.domain.errors import NotFound, RuleViolation
@@ -15,7 +15,7 @@ from services.kit.wire.cloudevents import message_key
 from services.published import subject_of
 from services.webhooks.sender import Result
 
-__all__ = ["AT_ONCE_MAX", "DELAYS", "Claimed", "Deliveries", "delay_after", "row_of"]
+__all__ = ["AT_ONCE_MAX", "DELAYS", "FIRST", "Claimed", "Deliveries", "delay_after", "row_of"]
 
 DELAYS = tuple(
     timedelta(**{unit: number})
@@ -25,6 +25,8 @@ DELAYS = tuple(
     )
 )  # fmt: skip
 """How long to wait after each failed attempt; when one more has failed, about three days later, none follows."""
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time at which an attempt is due that comes before all others of its endpoint."""
 LEASE = timedelta(minutes=1)
 """After this time an attempt whose process died is repeated."""
 AT_ONCE_MAX = 4
@@ -35,7 +37,8 @@ REST_MAX = timedelta(hours=1)
 
 ADD = """
     INSERT INTO deliveries (id, endpoint_id, position, type, subject, created_at, next_at)
-    SELECT *, $6::timestamptz, $6 FROM unnest($1::text[], $2::text[], $3::text[]::bigint[], $4::text[], $5::text[])
+    SELECT *, $6::timestamptz, $7::timestamptz
+    FROM unnest($1::text[], $2::text[], $3::text[]::bigint[], $4::text[], $5::text[])
     ON CONFLICT (id) DO NOTHING
 """
 DUE = """
@@ -51,13 +54,13 @@ CLAIM = """
         LIMIT (SELECT CASE WHEN failures >= $5 THEN 1 ELSE $4::integer END FROM endpoints WHERE id = $1)
         FOR UPDATE OF deliveries SKIP LOCKED
     )
-    RETURNING id, endpoint_id, position, type, attempts, created_at
+    RETURNING id, endpoint_id, position, type, attempts, attempts - attempts_before AS since_redelivery, created_at
 """
 ATTEMPT = """
     INSERT INTO attempts (delivery_id, at, number, duration_ms, status, error, answer, request)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM deliveries WHERE id = $1)
 """
-SUCCEEDED = "UPDATE deliveries SET state = 'delivered', decided_at = $2 WHERE id = $1"
+SUCCEEDED = "UPDATE deliveries SET state = 'delivered', decided_at = $2, given_up = NULL WHERE id = $1"
 FAILED = """
     UPDATE deliveries SET next_at = $2, state = CASE WHEN $3 THEN 'failed' ELSE state END,
         decided_at = CASE WHEN $3 THEN $4::timestamptz END
@@ -67,6 +70,7 @@ WELL = """
     UPDATE endpoints SET failures = 0, failing_since = NULL, rest_until = NULL WHERE id = $1 AND failures > 0
     RETURNING (SELECT failures FROM endpoints AS before WHERE before.id = $1) AS failures
 """
+END_REST = "UPDATE endpoints SET rest_until = NULL WHERE id = $1"
 WAITING_NOW = """
     UPDATE deliveries SET next_at = $2
     WHERE endpoint_id = $1 AND state = 'pending' AND next_at > $2::timestamptz + $3::interval
@@ -82,7 +86,9 @@ NEXT = """
     FROM deliveries JOIN endpoints ON endpoints.id = endpoint_id WHERE state = 'pending' AND active
 """
 LIST = """
-    SELECT deliveries.*, latest.status, latest.error, latest.at AS attempted_at FROM deliveries
+    SELECT deliveries.*, latest.status, coalesce(given_up, latest.error) AS error, latest.at AS attempted_at,
+        greatest(next_at, rest_until, deliveries.created_at) AS not_before
+    FROM deliveries JOIN endpoints ON endpoints.id = endpoint_id
     LEFT JOIN LATERAL (
         SELECT status, error, at FROM attempts WHERE delivery_id = deliveries.id ORDER BY at DESC LIMIT 1
     ) AS latest ON true
@@ -92,7 +98,8 @@ LIST = """
 """
 ATTEMPTS = "SELECT * FROM attempts WHERE delivery_id = $1 ORDER BY at"
 AGAIN = """
-    UPDATE deliveries SET state = 'pending', attempts = 0, next_at = $1, created_at = $1, decided_at = NULL
+    UPDATE deliveries SET state = 'pending', attempts_before = attempts, created_at = $1, decided_at = NULL,
+        given_up = NULL, next_at = CASE WHEN $3::text IS NULL THEN $1 ELSE $8::timestamptz END
     WHERE id IN (
         SELECT id FROM deliveries
         WHERE endpoint_id = $2 AND ($3::text IS NULL OR id = $3) AND state = ANY($4::text[])
@@ -105,12 +112,13 @@ AGAIN = """
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery that this process attempts now, for the `attempt`th time."""
+    """A delivery that this process attempts now: its `number`th attempt, the `attempt`th since it was redelivered."""
 
     id: str
     endpoint_id: str
     position: Position
     type: str
+    number: int
     attempt: int
     created_at: datetime
 
@@ -142,7 +150,15 @@ class Deliveries:
         """Take some due deliveries of an endpoint; no other process attempts them meanwhile."""
         rows: Sequence[Mapping[str, Any]] = await self._fetch(CLAIM, endpoint_id, now, LEASE, AT_ONCE_MAX, FAILURES_MAX)
         return [
-            Claimed(row["id"], endpoint_id, Position(row["position"]), row["type"], row["attempts"], row["created_at"])
+            Claimed(
+                row["id"],
+                endpoint_id,
+                Position(row["position"]),
+                row["type"],
+                number=row["attempts"],
+                attempt=row["since_redelivery"],
+                created_at=row["created_at"],
+            )
             for row in rows
         ]
 
@@ -150,7 +166,7 @@ class Deliveries:
         self, claimed: Claimed, result: Result, request: Mapping[str, Any], at: datetime, now: datetime
     ) -> datetime | None:
         """Record an attempt that began at `at`; since when the endpoint fails, if it does."""
-        entry = (claimed.attempt, result.duration_ms, result.status, result.error, result.answer, json.dumps(request))
+        entry = (claimed.number, result.duration_ms, result.status, result.error, result.answer, json.dumps(request))
         async with self._store.transaction() as transaction:
             await transaction.execute(ATTEMPT, claimed.id, at, *entry)
             if result.is_success:
@@ -165,6 +181,13 @@ class Deliveries:
                 ILL, claimed.endpoint_id, now, FAILURES_MAX, REST_MAX
             )
             return rows[0]["failing_since"] if rows else None
+
+    async def end_rest(self, endpoint_id: str, now: datetime | None = None) -> None:
+        """Attempt at once what is due; with `now` also what waits for a later attempt."""
+        async with self._store.transaction() as transaction:
+            await transaction.execute(END_REST, endpoint_id)
+            if now is not None:
+                await transaction.execute(WAITING_NOW, endpoint_id, now, LEASE)
 
     async def next_at(self) -> datetime | None:
         """When the next attempt of any endpoint is due."""
@@ -195,7 +218,7 @@ class Deliveries:
         until: datetime | None = None,
     ) -> int:
         """Let deliveries begin anew now; how many these are."""
-        rows = await self._fetch(AGAIN, now, endpoint_id, delivery_id, list(states), since, until, rows_max)
+        rows = await self._fetch(AGAIN, now, endpoint_id, delivery_id, list(states), since, until, rows_max, FIRST)
         if delivery_id and not rows:
             raise RuleViolation("delivery-not-found", "The endpoint has no such delivery.")
         return len(rows)

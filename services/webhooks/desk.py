@@ -50,14 +50,19 @@ class Desk:
         outcome = await self.endpoints.carry_out(endpoint_id, command, cause)
         self._dispatcher.follower.look_again()
         if isinstance(command, Test):
-            await self._nudge()
+            await self.begin_again(endpoint_id)
         return outcome
 
     async def again(self, endpoint_id: str, now: datetime, rows_max: int, **which: Any) -> int:
         """Let deliveries begin anew; how many these are."""
         count = await self.deliveries.again(endpoint_id, now, rows_max=rows_max, **which)
-        await self._nudge()
+        await self.begin_again(endpoint_id)
         return count
+
+    async def begin_again(self, endpoint_id: str, now: datetime | None = None) -> None:
+        """End the rest of an endpoint and send what is due; with `now` also what waits for a later attempt."""
+        await self.deliveries.end_rest(endpoint_id, now)
+        await self._nudge()
 
     async def with_secret(self, answer: CommandAnswer[Any]) -> CommandAnswer[EndpointSecret]:
         """The answer with the secret, which is not stored with the answer to a repeated request."""
@@ -71,7 +76,7 @@ class Desk:
 
     def shown(self, known: Known) -> EndpointAnswer:
         """The endpoint as routes answer it."""
-        endpoint, row = known.endpoint, known.row
+        endpoint, row, rest = known.endpoint, known.row, known.row["rest_until"]
         return {
             "id": known.id,
             "url": endpoint.fields.url,
@@ -85,6 +90,7 @@ class Desk:
             "pending": row["pending"],
             "failures": row["failures"],
             "failing_since": row["failing_since"],
+            "rests_until": rest if rest and rest > self._dispatcher.now() else None,
             "created_at": row["created_at"],
         }
 
@@ -106,7 +112,7 @@ def delivery_of(row: Mapping[str, Any]) -> Delivery:
         "state": row["state"],
         "attempts": row["attempts"],
         "created_at": row["created_at"],
-        "next_attempt_at": row["next_at"] if row["state"] == "pending" else None,
+        "next_attempt_at": row["not_before"] if row["state"] == "pending" else None,
         "status": row["status"],
         "error": row["error"],
         "attempted_at": row["attempted_at"],

@@ -62,7 +62,7 @@ class Dispatcher:
         self._endpoints = endpoints
         self._sender = sender
         self._secrets = secrets
-        self._now = now
+        self.now = now
         self.follower = Follower(handler.store, reader, endpoints.switch_off)
         self.deliveries = Deliveries(handler.store)
         self._session: asyncio.Task[None] | None = None
@@ -72,7 +72,7 @@ class Dispatcher:
 
     async def nudge(self, *, by_timer: bool = False) -> None:
         """Return when everything that is due was attempted, or when a timer will see to it."""
-        if not await self.follower.follow(self._now()):
+        if not await self.follower.follow(self.now()):
             return
         self._is_promised = self._is_promised and not by_timer
         session = self._started()
@@ -88,7 +88,7 @@ class Dispatcher:
         """Request the timer that wakes the next process, should this one die."""
         if not self._is_promised:
             self._is_promised = True
-            await self._wake(self._now() + SAFETY)
+            await self._wake(self.now() + SAFETY)
 
     async def start(self) -> None:
         """Send what an earlier process left."""
@@ -117,15 +117,15 @@ class Dispatcher:
         finally:
             await asyncio.gather(*workers.values(), return_exceptions=True)
         if due_at := await self.deliveries.next_at():
-            await self._wake(max(due_at, self._now()))
+            await self._wake(max(due_at, self.now()))
 
     async def _wake(self, at: datetime) -> None:
-        await WAKE.request(self._handler, at, Cause(self._now()))
+        await WAKE.request(self._handler, at, Cause(self.now()))
 
     async def _send_due(self, workers: dict[str, asyncio.Task[None]]) -> None:
         while not self._stopping:
             self._new.clear()
-            for endpoint_id in await self.deliveries.due(self._now()) - workers.keys():
+            for endpoint_id in await self.deliveries.due(self.now()) - workers.keys():
                 workers[endpoint_id] = asyncio.create_task(self._work(endpoint_id))
             if not workers:
                 break
@@ -140,14 +140,14 @@ class Dispatcher:
         new.cancel()
 
     async def _work(self, endpoint_id: str) -> None:
-        while not self._stopping and (claimed := await self.deliveries.claim(endpoint_id, self._now())):
+        while not self._stopping and (claimed := await self.deliveries.claim(endpoint_id, self.now())):
             state = await self._endpoints.state(endpoint_id)
             if not isinstance(state, Endpoint):
                 return
             await asyncio.gather(*(self._attempt(each, state) for each in claimed))
 
     async def _attempt(self, claimed: Claimed, endpoint: Endpoint) -> None:
-        at = self._now()
+        at = self.now()
         url = endpoint.fields.url
         try:
             body = await self._body(claimed)
@@ -160,15 +160,15 @@ class Dispatcher:
             result = await self._sender.send(url, headers, body)
         METRICS.count("webhook_attempts", outcome="delivered" if result.is_success else "failed")
         logged = {"url": url, "headers": {name: headers[name] for name in headers if name != "webhook-signature"}}
-        failing_since = await self.deliveries.record(claimed, result, logged, at, self._now())
+        failing_since = await self.deliveries.record(claimed, result, logged, at, self.now())
         if result.status == GONE:
             await self._switch_off(claimed.endpoint_id, Disable(
-                at=self._now(), endpoint_id=claimed.endpoint_id, code="gone", reason="the endpoint answered 410",
+                at=self.now(), endpoint_id=claimed.endpoint_id, code="gone", reason="the endpoint answered 410",
             ))  # fmt: skip
-        elif failing_since and self._now() - failing_since > SWITCH_OFF_AFTER:
+        elif failing_since and self.now() - failing_since > SWITCH_OFF_AFTER:
             reason = f"every attempt failed since {failing_since:%Y-%m-%d %H:%M} UTC, the last: {result.error}"
             await self._switch_off(claimed.endpoint_id, Disable(
-                at=self._now(), endpoint_id=claimed.endpoint_id, code="failing", reason=reason[:500],
+                at=self.now(), endpoint_id=claimed.endpoint_id, code="failing", reason=reason[:500],
             ))  # fmt: skip
 
     async def _body(self, claimed: Claimed) -> str:

@@ -23,6 +23,9 @@ __all__ = [
     "State", "Test",
 ]  # fmt: skip
 
+BY_HAND = "it was switched off by hand"
+OWNER_GONE = "the client or person that registered it has no access any more: take it over with `active` and `types`"
+
 
 @dataclass(frozen=True, slots=True)
 class NoEndpoint:
@@ -161,9 +164,11 @@ def evolve(state: State, event: Message) -> State:
     match event, state:
         case EndpointCreated(), _:
             fields = EndpointFields.of(event)
-            return Endpoint(fields, event.owner, event.scopes, event.key_id)
+            return Endpoint(fields, event.owner, event.scopes, event.key_id, disabled="" if event.active else BY_HAND)
         case EndpointChanged(), Endpoint():
-            return replace(state, fields=EndpointFields.of(event), scopes=event.scopes, disabled="")
+            return replace(
+                state, fields=EndpointFields.of(event), scopes=event.scopes, disabled=_disabled(event, state)
+            )
         case SecretRotated(), Endpoint():
             return replace(
                 state, secret=event.number, key_id=event.key_id, previous_key_id=state.key_id,
@@ -176,6 +181,15 @@ def evolve(state: State, event: Message) -> State:
             return NoEndpoint()
         case _:
             return state
+
+
+def _disabled(event: EndpointChanged, before: Endpoint) -> str:
+    """Why the endpoint is off; empty if it is on."""
+    if event.active:
+        return ""
+    if not event.scopes:
+        return OWNER_GONE
+    return before.disabled or BY_HAND
 
 
 ENDPOINT: Decider[EndpointCommand, State] = Decider(

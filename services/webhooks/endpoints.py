@@ -15,7 +15,7 @@ from services.kit.commands.stamping import record
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.eventstore.port import EventReader, Position
 from services.kit.telemetry.logging import log
-from services.webhooks.deliveries import ADD, row_of
+from services.webhooks.deliveries import ADD, FIRST, row_of
 from services.webhooks.domain import ENDPOINT, Create, Endpoint, EndpointCommand, State, Test
 from services.webhooks.domain import Change as Replace
 
@@ -34,7 +34,9 @@ PUT = """
         rest_until = CASE WHEN excluded.active AND NOT endpoints.active THEN NULL ELSE endpoints.rest_until END
 """
 CONTACT = "UPDATE endpoints SET contact = $2 WHERE id = $1"
-GIVE_UP = "UPDATE deliveries SET state = 'failed', decided_at = $2 WHERE endpoint_id = $1 AND state = 'pending'"
+GIVE_UP = """
+    UPDATE deliveries SET state = 'failed', decided_at = $2, given_up = $3 WHERE endpoint_id = $1 AND state = 'pending'
+"""
 DELETE = "DELETE FROM endpoints WHERE id = $1"
 COUNT = "SELECT count(*) AS rows FROM endpoints"
 LIST = """
@@ -126,7 +128,7 @@ async def _require_room(change: Change) -> None:
 async def _add_test(change: Change, service: str, endpoint_id: str, now: datetime) -> None:
     """The follower leaves tests out, because others who ask for all types would receive them."""
     [event] = record(service, ENDPOINT.stream(endpoint_id), change.result.events, change.result.appended)
-    await change.transaction.execute(ADD, *([value] for value in row_of(endpoint_id, event)), now)
+    await change.transaction.execute(ADD, *([value] for value in row_of(endpoint_id, event)), now, FIRST)
 
 
 async def _put(change: Change, endpoint_id: str, state: State, since: Position, at: datetime) -> None:
@@ -137,4 +139,4 @@ async def _put(change: Change, endpoint_id: str, state: State, since: Position, 
     row = (state.owner, list(fields.types), list(state.scopes), fields.active, since, at)
     await change.transaction.execute(PUT, endpoint_id, *row)
     if not fields.active:
-        await change.transaction.execute(GIVE_UP, endpoint_id, at)
+        await change.transaction.execute(GIVE_UP, endpoint_id, at, f"the endpoint was switched off: {state.disabled}")

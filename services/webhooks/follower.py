@@ -109,4 +109,4 @@ async def _add(transaction: Transaction, events: Sequence[RecordedEvent], wanted
         if event.type in types and event.position > since
     ]
     if rows:
-        await transaction.execute(ADD, *map(list, zip(*rows, strict=True)), now)
+        await transaction.execute(ADD, *map(list, zip(*rows, strict=True)), now, now)

@@ -193,3 +193,56 @@ def test_names_of_any_length_and_direction_fit(operator: Person, shop: Shop):
                 operator.settled()
                 assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (name, width, path)
         expect(page.locator("main")).to_contain_text(short)
+
+
+def test_a_match_stays_beside_the_rest_of_the_name_in_narrow_places(operator: Person, shop: Shop):
+    page = operator.page
+    page.set_viewport_size({"width": 390, "height": 800})
+    operator.visit("?q=berg")
+    operator.settled()
+    cell = page.get_by_role("table", name="Orders").locator("td[data-name=Customer]").first
+    box, match = cell.bounding_box(), cell.locator("mark").bounding_box()
+    assert box and match
+    assert box["height"] < 2 * match["height"]
+
+
+def test_a_person_who_goes_back_is_where_they_were(operator: Person, shop: Shop):
+    page = operator.page
+    page.set_viewport_size({"width": 390, "height": 400})
+    operator.visit("")
+    operator.settled()
+    with page.expect_response("**/v1/orders?*waiting_minutes*"):
+        page.reload()  # its answer is the last that changes the list
+    page.mouse.wheel(0, 700)
+    page.wait_for_timeout(500)
+    before = page.evaluate("scrollY")
+    assert before > 300
+    page.locator("table[role=table] a").nth(3).evaluate("link => link.click()")
+    page.get_by_role("heading", name=re.compile("^Order ")).wait_for()
+    assert page.evaluate("scrollY") == 0
+    page.go_back()
+    page.get_by_role("table", name="Orders").wait_for()
+    assert abs(page.evaluate("scrollY") - before) < 50
+
+
+def test_an_order_is_printed_dark_on_white(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit(f"/orders/{shop.confirmed[1]}")
+    operator.settled()
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("h1").evaluate("node => getComputedStyle(node).color") == "rgb(29, 31, 34)"
+    expect(page.get_by_role("button", name="Invoice")).to_be_hidden()
+    expect(page.get_by_role("table", name="Lines of the order")).to_be_visible()
+
+
+def test_high_contrast_shows_what_is_chosen_and_what_cannot_be_pressed(operator: Person, shop: Shop):
+    page = operator.page
+    page.emulate_media(forced_colors="active")
+    operator.visit("/failed?type=none")
+    operator.settled()
+    colours = "node => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor].join()"
+    chosen, other = (page.get_by_role("link", name=name, exact=True).evaluate(colours) for name in ("Waiting", "All"))
+    assert chosen != other
+    off = page.get_by_role("button", name="Replay all … parked messages").evaluate(colours)
+    assert off != page.get_by_role("button", name="Log out").evaluate(colours)

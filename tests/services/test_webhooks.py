@@ -92,6 +92,7 @@ async def test_an_endpoint_whose_owner_lost_the_access_gets_nothing_more(
         assert {"ord_1", "ord_2"} <= set(other.subjects)
         shown = await world.get(f"/webhooks/{made['id']}")
         assert (shown["active"], shown["pending"]) == (False, 0)
+        assert "has no access any more" in shown["disabled_reason"]
         await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
         await world.confirm("ord_3")
         assert len(receiver.requests) == before  # nobody has given it scopes again
@@ -240,6 +241,71 @@ async def test_an_endpoint_that_fails_for_days_is_switched_off_and_can_be_switch
     await world.until(lambda: len(receiver.requests) == 1 + len(failed))
 
 
+async def test_an_endpoint_that_is_switched_off_by_hand_says_so_and_so_do_its_deliveries(
+    world: Webhooks, receiver: Receiver
+):
+    made = await world.register(receiver.url)
+    receiver.status = 500
+    await world.confirm("ord_1")
+    await world.client.patch(f"/webhooks/{made['id']}", json={"active": False})
+    assert (await world.get(f"/webhooks/{made['id']}"))["disabled_reason"] == "it was switched off by hand"
+    (ended,) = await world.deliveries(made["id"], state="failed")
+    assert (ended["error"], ended["status"]) == ("the endpoint was switched off: it was switched off by hand", 500)
+    receiver.status = 200
+    await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
+    assert (await world.get(f"/webhooks/{made['id']}"))["disabled_reason"] is None
+    assert await world.post(f"/webhooks/{made['id']}/redeliver") == {"deliveries": 1}
+    await world.until(lambda: len(receiver.requests) == 2)
+
+
+async def resting(world: Webhooks, receiver: Receiver, waiting: int = 3) -> dict[str, Any]:
+    """An endpoint that rests after failures; these many deliveries wait."""
+    made = await world.register(receiver.url)
+    receiver.status = 500
+    for number in range(waiting):
+        await world.confirm(f"ord_{number}")
+    await world.later(minutes=2)  # all are due, but the endpoint rests
+    shown = await world.get(f"/webhooks/{made['id']}")
+    assert (shown["failures"], shown["pending"]) == (3, waiting)
+    assert datetime.fromisoformat(shown["rests_until"]) > world.now
+    for each in await world.deliveries(made["id"]):
+        assert datetime.fromisoformat(each["next_attempt_at"]) >= datetime.fromisoformat(shown["rests_until"])
+    receiver.status, receiver.requests = 200, []
+    return made
+
+
+async def test_a_test_event_ends_a_rest_and_comes_before_what_waits(world: Webhooks, receiver: Receiver):
+    made = await resting(world, receiver)
+    await world.post(f"/webhooks/{made['id']}/test")
+    await world.until(lambda: len(receiver.requests) == 4)
+    assert receiver.subjects[0] == made["id"]
+    assert (await world.get(f"/webhooks/{made['id']}"))["rests_until"] is None
+
+
+async def test_a_test_event_that_fails_lets_the_endpoint_rest_again(world: Webhooks, receiver: Receiver):
+    made = await resting(world, receiver)
+    receiver.status = 500
+    await world.post(f"/webhooks/{made['id']}/test")
+    await world.until(lambda: len(receiver.requests) == 1)
+    async with asyncio.timeout(30):
+        while (await world.get(f"/webhooks/{made['id']}"))["rests_until"] is None:
+            await asyncio.sleep(0.02)
+    assert receiver.subjects == [made["id"]]
+
+
+async def test_switching_on_ends_a_rest_and_sends_what_waits(world: Webhooks, receiver: Receiver):
+    made = await resting(world, receiver)
+    await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
+    await world.until(lambda: len(receiver.requests) == 3)
+
+
+async def test_what_waits_can_be_redelivered_at_once(world: Webhooks, receiver: Receiver):
+    made = await resting(world, receiver)
+    assert await world.post(f"/webhooks/{made['id']}/redeliver") == {"deliveries": 0}
+    assert await world.post(f"/webhooks/{made['id']}/redeliver", {"state": "pending"}) == {"deliveries": 3}
+    await world.until(lambda: len(receiver.requests) == 3)
+
+
 async def test_one_event_that_is_always_refused_stops_after_its_attempts(world: Webhooks, receiver: Receiver):
     made = await world.register(receiver.url)
     receiver.status = 400
@@ -322,9 +388,15 @@ async def test_a_test_event_reaches_this_endpoint_alone(world: Webhooks, receive
 async def test_one_message_is_redelivered_with_its_id(world: Webhooks, receiver: Receiver):
     made = await world.register(receiver.url)
     await world.confirm("ord_1")
-    await world.post(f"/webhooks/{made['id']}/deliveries/{receiver.ids[0]}/redeliver")
+    path = f"/webhooks/{made['id']}/deliveries/{receiver.ids[0]}"
+    await world.post(f"{path}/redeliver")
     await world.until(lambda: len(receiver.requests) == 2)
     assert receiver.ids[0] == receiver.ids[1]
+    async with asyncio.timeout(30):
+        while (whole := await world.get(path))["state"] == "pending":
+            await asyncio.sleep(0.02)
+    assert whole["attempts"] == 2
+    assert [each["number"] for each in whole["tried"]] == [1, 2]
     missing = await world.client.post(f"/webhooks/{made['id']}/deliveries/msg_x/redeliver")
     assert missing.status_code == 404
 

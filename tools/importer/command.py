@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--speed",
         type=speed,
         metavar="Nx",
-        help="replay N times as fast as the data's own times (default: as fast as possible)",
+        help="place orders N times as fast as in the file (default: as fast as possible)",
     )
     add(
         "--edge",
@@ -98,7 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--correct", action="store_true", help="with --finished: replace imported orders that have changed since")
     add("--undo", metavar="RUN", help="take the run RUN back instead of importing a file")
     add("--again", action="store_true", help="import orders a second time that another run has imported")
-    add("--faults", action="store_true", help="add declined cards, refusing carriers and short products")
+    add(
+        "--faults",
+        action="store_true",
+        help="for tests: add declined cards, refusing carriers and products without stock",
+    )
     add(
         "--run",
         dest="name",

@@ -20,7 +20,7 @@ __all__ = ["main"]
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("tools.zerocart.up", "start the local cluster"),
     "down": ("tools.zerocart.down", "stop the local cluster"),
-    "status": ("tools.zerocart.status", "show the processes and the queues"),
+    "status": ("tools.zerocart.status", "show running processes, cold starts and waiting messages"),
     "doctor": ("tools.zerocart.doctor", "check this machine and the cluster, and show the next step for each problem"),
     "open": ("tools.zerocart.open", "print the address of the console, and open it in a browser if there is a desktop"),
     "logs": ("tools.zerocart.logs", "show the log of a service or of a part of the cluster"),
@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rebuild": ("tools.zerocart.rebuild", "build a new version of a view beside the version that serves"),
     "archive": ("tools.zerocart.archive", "move finished streams to files, verify the files, or move them back"),
     "token": ("tools.zerocart.token", "print an access token of the operator"),
-    "replay": ("tools.importer.command", "place the orders of a file through REST"),
+    "replay": ("tools.importer.command", "import the orders of a CSV file through REST"),
     "demo": ("tools.demo.command", "place real orders and check the totals"),
     "gauntlet": (
         "tools.gauntlet.command",

@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--days", type=whole_number(DAYS_MAX), default=DAYS_SHOWN, help=f"how many days back (default {DAYS_SHOWN})"
+        "--days",
+        type=whole_number(DAYS_MAX),
+        default=DAYS_SHOWN,
+        help=f"show the last DAYS days (default {DAYS_SHOWN})",
     )
 
 

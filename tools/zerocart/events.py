@@ -44,7 +44,7 @@ class Record(Protocol):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("--follow", action="store_true", help="wait for new events until Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="print whole events, one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print each event whole, as one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--replay", nargs=2, metavar=("SERVICE", "KEY"), help="let the service handle one again")
+    parser.add_argument("--replay", nargs=2, metavar=("SERVICE", "KEY"), help="publish a parked message again")
 
 
 def run(options: argparse.Namespace) -> int:

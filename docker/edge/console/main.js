@@ -43,7 +43,7 @@ function go(to, replace = false) {
   void open({ scroll: !replace });
 }
 
-/** @param {{scroll?: boolean, focus?: boolean}} [options] */
+/** `y` is where the person was on the page when they left it. @param {{scroll?: boolean, y?: number}} [options] */
 async function open(options = {}) {
   leave.abort();
   leave = new AbortController();
@@ -65,7 +65,7 @@ function settle(main, title, ...nodes) {
   document.title = `${title} · zerocart`;
 }
 
-/** @param {Page} page @param {Record<string, string>} params @param {HTMLElement} main @param {boolean} fresh @param {{scroll?: boolean, focus?: boolean}} options */
+/** @param {Page} page @param {Record<string, string>} params @param {HTMLElement} main @param {boolean} fresh @param {{scroll?: boolean, y?: number}} options */
 async function openPage(page, params, main, fresh, options) {
   const { signal } = leave;
   let arrived = !fresh;
@@ -116,9 +116,10 @@ function loadTheRest() {
 
 let first = true;
 
-/** @param {HTMLElement} main @param {{scroll?: boolean}} options */
+/** @param {HTMLElement} main @param {{scroll?: boolean, y?: number}} options */
 function arrive(main, options) {
   if (options.scroll) scrollTo(0, 0);
+  else if (options.y !== undefined) scrollTo(0, options.y);
   if (!first) main.querySelector("h1")?.focus({ preventScroll: true });
   else setTimeout(loadTheRest, QUIET_MS);
   first = false;
@@ -182,5 +183,7 @@ function follow(event) {
 
 onExpiry(() => loginDialog());
 addEventListener("click", follow);
-addEventListener("popstate", () => void open());
-void open();
+history.scrollRestoration = "manual"; // the browser scrolls before the page has its rows
+addEventListener("scrollend", () => history.replaceState({ y: scrollY }, ""));
+addEventListener("popstate", ({ state }) => void open({ y: state?.y }));
+void open({ y: history.state?.y });

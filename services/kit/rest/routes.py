@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
 
 from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
@@ -97,6 +98,11 @@ class JsonRoute(TypedRoute):
 
     request_class: type[JsonRequest] = JsonRequest
 
+    def __init__(self, path: str, endpoint: Callable[..., object], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        if "POST" in (self.methods or ()) and (body := self.body_field) and body.field_info.is_required():
+            body.field_info.default = _body_of_defaults(body.field_info.annotation)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
@@ -115,6 +121,19 @@ class JsonRoute(TypedRoute):
             return await handle(checked)
 
         return bounded
+
+
+def _body_of_defaults(kind: object) -> Any:
+    """The body that a POST without one means: every field has its default. Still required if a field has none.
+
+    The body of another method is content, not options: a PUT that lost its body must not reset what it replaces.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return PydanticUndefined
+    try:
+        return kind()
+    except ValidationError:
+        return PydanticUndefined
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
@@ -140,7 +159,8 @@ def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
     names = Counter(name for name, _ in request.query_params.multi_items())
     if unknown := sorted(name for name in names if name not in known):
         fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
-        raise Invalid("unknown-parameter", f"This route has no parameter {' or '.join(unknown)}.", fields)
+        has = f"Its parameters are: {', '.join(sorted(known))}"
+        raise Invalid("unknown-parameter", f"This route has no parameter {' or '.join(unknown)}. {has}.", fields)
     if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
         fields = tuple(FieldError(name, "repeated", "Send this parameter once.") for name in repeated)
         raise Invalid("repeated-parameter", f"Send {', '.join(repeated)} once, not several times.", fields)
