@@ -47,7 +47,7 @@ class Server(ABC):
         """Wait until it answers, as long as it makes progress; ServerFailedError if it ends or stands still."""
 
     def require_room(self) -> None:
-        """ServerFailedError if the disk is full: a start would fail after seconds of processor time, again and again."""
+        """ServerFailedError if the disk is full: a start would only cost processor time, again and again."""
         if shutil.disk_usage(self._folder).free < self.room_bytes_min:
             raise ServerFailedError(f"The disk of {self._folder} is full: the server starts when there is room.")
 
