@@ -114,7 +114,10 @@ HEADERS: Mapping[object, Mapping[str, Any]] = {
     },
     _expected_version: {
         "name": "If-Match",
-        "description": "The `ETag` of an earlier answer. Refused (412) if there is a later version: read it again.",
+        "description": (
+            "The `ETag` of the answer to the latest change that you know. Refused (412) if there is a later version, "
+            "whose `ETag` the refusal has: read what changed, then repeat the request with it."
+        ),
         "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG.pattern})$"},
         "example": '"3"',
     },
