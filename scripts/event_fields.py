@@ -41,6 +41,7 @@ MEANINGS: Mapping[str, str] = {
     "metadata": "Texts that another program stored with the product, by name.",
     "held": "Whether the order is on hold because it matches a rule of the shop.",
     "rules": "The rules of the shop that the order matched; empty if staff put it on hold.",
+    "OrderEditOverdue.attempt": "Counts these events about the edit, from 1.",
     "content": "The whole order, if it was on hold since it was placed: its fulfillment starts now.",
     "reason": "Why, in words for people.",
     "code": "Why, for programs.",
@@ -81,6 +82,10 @@ MEANINGS: Mapping[str, str] = {
     "changes": "The units of each product that the edit adds, or takes away if negative.",
     "units": "The units of the order after the edit.",
     "items": "The products and their units.",
+    "gives_back": "The products and units that return to the stock when the edit is carried out.",
+    "returned": "All products and units that staff took back until now.",
+    "surcharge": "What the edit adds to the total, and is charged before the parcels are changed.",
+    "undone": "Whether the edit was refused, so that the change of the stock is taken back.",
     # refunds
     "refunded": "What the customer has back by all refunds until now.",
     "RefundedLine.refunded": "The units of the line for which the customer has the money back.",

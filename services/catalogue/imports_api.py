@@ -22,7 +22,8 @@ from services.kit.domain.errors import FieldError, Invalid, Unavailable, Zerocar
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Position
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import Handler, UnmarkedCause, not_valid
+from services.kit.rest.app import Handler, UnmarkedCause
+from services.kit.rest.faults import not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import CSV, JSON, TableRequest, json_router, refuse_odd_texts
 
@@ -132,7 +133,7 @@ def _product(given: Given) -> Product:
     try:
         return Product.of(ImportedProduct.model_validate(given.content))
     except ValidationError as error:
-        raise not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))) from error
+        raise not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False)), ImportedProduct) from error
 
 
 def _refused(given: Given, error: ZerocartError) -> RefusedProduct:

@@ -117,7 +117,7 @@ def _allowed(caller: Caller, types: str | None) -> frozenset[str]:
 def _selected(caller: Caller, visible: frozenset[str], pattern: str) -> frozenset[str]:
     selected = types_of(pattern)
     if not selected:
-        raise wrong("types", f"no published event has the type {pattern!r}: docs/programs.md lists the types")
+        raise wrong("types", f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types.")
     if not selected & visible:
         lacking = sorted(scopes_of(min(selected)) - caller.scopes)
         raise Forbidden(lacking[0], ("types",))

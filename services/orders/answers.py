@@ -117,8 +117,7 @@ class Released(TypedDict):
     """The order is not on hold: fulfillment starts or goes on."""
 
     order_id: OrderId
-    status: Literal["pending", "processing"]
-    """`processing` if fulfillment had begun before the order was put on hold."""
+    status: Literal["processing"]
 
 
 class EditPreview(TypedDict):

@@ -101,6 +101,7 @@ async def place_order(
     `draft=true` the order is stored as a draft: nothing is reserved or charged before it is submitted.
 
     For a customer with an account, `email` and `customer_name` may be absent: they then come from the account.
+    The account of a program has no address: zerocart sends no mails about its order if the order has no `email`.
 
     The catalogue gives the names and the prices of the items. The shop gives the taxes and the shipping cost, for the
     address and the `shipping_method` (the cheapest method if the request names none). Only with the scope

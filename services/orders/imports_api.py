@@ -18,8 +18,9 @@ from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import Handler, UnmarkedCause, json_router, not_valid
+from services.kit.rest.app import Handler, UnmarkedCause, json_router
 from services.kit.rest.bodies import RequestBody
+from services.kit.rest.faults import not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import BatchJsonRequest, refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults

@@ -203,6 +203,13 @@ def _with_shipping(
     return replace(basket, shipping_cost=rates[0].cost)
 
 
+def _instead(product: Product | None, at: datetime) -> str:
+    """What to do about a product that has no price in the currency of the order."""
+    priced = {price.currency for price in product.prices} if product else set[str]()
+    found = sorted(each for each in priced if product and price_at(product, each, at) is not None)
+    return f"order in {' or '.join(found)}, or leave this line out" if found else "leave this line out"
+
+
 def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
     """The line with the name and the price of the book where it names none, or why the shop does not sell it."""
     name, unit_price = wanted.product_name, wanted.unit_price
@@ -214,7 +221,7 @@ def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: 
         name = name or product.name
         unit_price = price_at(product, currency, at) if unit_price is None else unit_price
         if unit_price is None:
-            detail = f"The product {wanted.product_id} has no price in {currency} now: leave this line out."
+            detail = f"The product {wanted.product_id} has no price in {currency} now: {_instead(product, at)}."
             return Rejected("product-without-price", detail, field=f"{field}.product_id")
     return OrderLine(
         product_id=wanted.product_id,

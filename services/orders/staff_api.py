@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from services.contracts.orders import OrderReleased
-from services.kit.domain.message import Message
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, json_router
 from services.orders.answers import Amended, Held, Released
@@ -67,9 +63,4 @@ async def release_order(
     """
     caller.require_admin()
     command = Release(at=cause.at, order_id=order_id, reason=body.reason)
-    return await answer_to(orders, command, cause, 202, lambda events: _released(order_id, events), version)
-
-
-def _released(order_id: str, events: Sequence[Message]) -> Released:
-    went_on = any(isinstance(event, OrderReleased) and event.content is None for event in events)
-    return Released(order_id=order_id, status="processing" if went_on else "pending")
+    return await answer_to(orders, command, cause, 202, Released(order_id=order_id, status="processing"), version)

@@ -23,7 +23,7 @@ class TimelineEntry:
     time: Instant
     service: Text
     type: Annotated[Text, About(example="zerocart.orders.order.created.v1")]
-    who: Annotated[Text, About("Who did it.", example="customer")]
+    who: Annotated[Text, About("Who did it, such as `customer`, `program` or `zerocart`.", example="customer")]
     on_behalf_of: Annotated[Text | None, About("Who had requested it, if a service or a provider did it.")]
     by: Annotated[Id | None, About("The id of the requester; null without the scope `orders:admin`.")]
     words: Annotated[Text, About("What happened, as a sentence.", answered="text")]

@@ -3,7 +3,7 @@
 Then the other keys in that secret can be removed (docs/deploy.md). It runs with the settings of `users`, whose role can
 write the vault. If none of the secrets unwraps some keys, it names their persons and exits with 1. With
 `--erase-locked` it erases these persons instead, for an operator who has lost a vault key for good
-(docs/operating.md).
+(docs/runbooks.md).
 """
 
 from __future__ import annotations

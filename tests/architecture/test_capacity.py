@@ -1,4 +1,4 @@
-"""The connections that the production profile may open fit the `max_connections` that docs/operating.md asks for."""
+"""The connections that the production profile may open fit the `max_connections` that docs/runbooks.md asks for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def connections(profile: str) -> tuple[int, int]:
 
 
 def test_the_guide_tells_the_connections_of_the_production_profile():
-    guide = (ROOT / "docs" / "operating.md").read_text()
+    guide = (ROOT / "docs" / "runbooks.md").read_text()
     told = re.search(r"open up to ([\d,]+) connections to the event store and ([\d,]+) to the read\s+database", guide)
     asked = re.search(r"`max_connections = (\d+)` for the event store and `(\d+)` for the read database", guide)
     assert told and asked

@@ -109,7 +109,7 @@ def test_every_panel_has_a_place_and_a_description():
     assert len(cells) == len(set(cells))
 
 
-RUNBOOK = ROOT / "docs" / "operating.md"
+RUNBOOK = ROOT / "docs" / "runbooks.md"
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
 FROM_EXPORTERS = {
     "up", "kafka_consumergroup_lag", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
@@ -128,7 +128,7 @@ def test_each_alert_has_its_section_in_the_runbook():
             "Look at",
             "Do.",
         ], name
-        assert ALERTS[name]["annotations"]["runbook_url"].endswith(f"/docs/operating.md#{name.lower()}")
+        assert ALERTS[name]["annotations"]["runbook_url"].endswith(f"/docs/runbooks.md#{name.lower()}")
 
 
 def test_each_alert_has_a_case_in_the_tests_of_the_rules():

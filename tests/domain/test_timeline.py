@@ -194,6 +194,7 @@ ASKED = {"causationid": "/zerocart/orders"}
     [
         (created(ID), "orders", {**CUSTOMER, **ASKED}, ("customer", None, "usr_1")),
         (created(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
+        (created(ID), "orders", {"authtype": "app_user", "authid": "cli_1", **ASKED}, ("program", None, "cli_1")),
         (imported(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
         (created(ID), "orders", ASKED, ("somebody", None, None)),
         (started(ID), "fulfillment", CUSTOMER, ("zerocart", "customer", "usr_1")),

@@ -18,7 +18,7 @@ import pytest
 from tests.architecture.rules import ROOT
 from tests.e2e.generated import Program, close_all, generate
 from tests.e2e.http_files import requests_of, send
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import AWAKE, Local, cluster
 from tests.e2e.test_users import TOKEN
 from tests.e2e.typescript import answer_of, compiled, program
 
@@ -45,7 +45,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     with cluster(
         tmp_path_factory.mktemp("cluster"),
         ZEROCART_SHOP_URL=SHOP_URL, ZEROCART_SHOP_RULES=json.dumps(RULES), ZEROCART_SHOP_NAME="Mugs",
-        ZEROCART_MAIL_WHEN_PLACED="yes",
+        ZEROCART_MAIL_WHEN_PLACED="yes", **AWAKE,
     ) as local:  # fmt: skip
         yield local
         close_all()

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import AWAKE, Local, cluster
 from tests.e2e.test_users import PASSWORD, activate, login
 
 pytestmark = pytest.mark.e2e
@@ -53,7 +53,7 @@ def an_order(address: dict[str, str], token: str = "tok_approve", **more: Any) -
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory) -> Iterator[Local]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as local:
+    with cluster(tmp_path_factory.mktemp("cluster"), **AWAKE) as local:
         yield local
 
 

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from services.projection.views import VIEWS
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import AWAKE, Local, cluster
 from tests.tools.order_files import ORACLE_SLICE, file_of, sold
 from tests.year.compare import compare
 from tests.year.expected import ORACLE, RETAIL, expected
@@ -36,7 +36,7 @@ AGAIN_SECONDS_MAX = 300.0
 
 @pytest.fixture
 def local(tmp_path) -> Iterator[Local]:
-    with cluster(tmp_path / "cluster", EDGE_TRUSTED_PROXIES="127.0.0.1/32") as local:
+    with cluster(tmp_path / "cluster", EDGE_TRUSTED_PROXIES="127.0.0.1/32", **AWAKE) as local:
         yield local
 
 
@@ -108,7 +108,8 @@ def test_finished_orders_have_their_final_status_and_start_no_fulfillment(local)
     done = json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))
     assert (done["placed"], done["refused"], done["cancellations_refused"]) == (300, 0, 0)
     assert done["cancelled"] > 0
-    local.until(lambda: not differences(second_opinion(RETAIL, SLICE, 300, finished=True), local))
+    database = second_opinion(RETAIL, SLICE, 300, finished=True)
+    local.until(lambda: not differences(database, local))
     again = json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))
     assert (again["placed"], again["placed_before"]) == (0, 300)
     for file in (local.state.home / "replay").glob("*.sqlite"):
@@ -116,14 +117,14 @@ def test_finished_orders_have_their_final_status_and_start_no_fulfillment(local)
     assert (
         json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))["placed"] == 300
     )  # all are repeats
-    assert differences(second_opinion(RETAIL, SLICE, 300, finished=True), local) == []
+    assert differences(database, local) == []
     facts = asyncio.run(still(local.running, AGAIN_SECONDS_MAX))
     assert {name for name in facts if name.startswith("events of ")} == {"events of orders"}
     assert facts["events of orders"].startswith("300 ")
     assert (facts["dead letters"], facts["failures"], facts["unpublished"]) == ("0", "0", "0")
     assert json.loads(local.command(*oracle, "--finished", "--json"))["delivered"] > 0
-    database = second_opinion(ORACLE, ORACLE_SLICE, finished=True)
-    local.until(lambda: levels_are_right(database, local))
+    both = second_opinion(ORACLE, ORACLE_SLICE, finished=True)
+    local.until(lambda: levels_are_right(both, local))
 
 
 def levels_are_right(database: duckdb.DuckDBPyConnection, local: Local) -> bool:

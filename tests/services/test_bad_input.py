@@ -181,6 +181,26 @@ async def test_other_media_types_and_encodings_and_long_addresses_and_headers_ar
         assert len(await system.said("orders.order.drafted")) == 2
 
 
+async def test_errors_say_in_plain_words_what_is_allowed(database):
+    async with running(database) as system:
+        address = {**GOOD["shipping_address"], "country": "United Kingdom", "street": "1 High Street"}
+        answer = await system.orders.post("/orders", json={**GOOD, "shipping_address": address, "priority": "high"})
+        found = {each["field"]: each["detail"] for each in answer.json()["errors"]}
+        assert found["shipping_address.country"] == "Send two capital letters, such as GB (ISO 3166-1 alpha-2)."
+        assert found["shipping_address.street"].startswith("There is no such field. The fields are: name, ")
+        assert found["priority"].startswith("Send 'standard'")
+        answer = await system.orders.post("/orders", json={})
+        assert {each["detail"] for each in answer.json()["errors"]} == {"This field is required."}
+        answer = await system.orders.post("/orders")
+        assert [(each["field"], each["detail"]) for each in answer.json()["errors"]] == [("body", "Send a body.")]
+        answer = await system.orders.post("/orders?limit=1", json=GOOD)
+        assert answer.json()["detail"] == "This route has no parameter limit. Its parameters are: draft, position."
+        answer = await system.orders.delete("/orders")
+        assert answer.json()["detail"] == "This path has no DELETE. Its methods are: POST."
+        answer = await system.orders.get("/nothing")
+        assert answer.json()["detail"] == "No route has this path. `GET /openapi.json` lists the routes."
+
+
 async def test_unknown_and_repeated_parameters_and_keys_are_refused(database):
     async with running(database) as system:
         for query, code in (

@@ -48,7 +48,9 @@ async def test_order_that_matches_a_rule_waits_and_is_fulfilled_once_it_is_relea
         moved = {"email": "new@example.com"}
         assert (await system.orders.patch(f"/orders/{order_id}", json=moved)).status_code == 202
         first = await post(system, order_id, "release", **{"Idempotency-Key": "k"})
-        assert (first.status_code, first.json()["status"]) == (202, "pending")
+        assert (first.status_code, first.json()["status"]) == (202, "processing")
+        again = await post(system, order_id, "release")
+        assert (again.status_code, again.json()["status"]) == (202, "processing"), "whether it changed anything or not"
         repeated = await post(system, order_id, "release", **{"Idempotency-Key": "k"})
         assert (repeated.json(), repeated.headers["idempotent-replayed"]) == (first.json(), "true")
         await system.at_rest()
@@ -212,12 +214,16 @@ async def test_customers_hold_and_release_nothing_and_a_stale_version_is_refused
             answer = await post(system, order_id, what, {"reason": "x"}, **customer("cus_1"))
             assert answer.status_code == 403
             assert "orders:admin" in answer.text
-        assert (await post(system, order_id, "release", **{"If-Match": '"1"'})).status_code == 412
+        stale = await post(system, order_id, "release", **{"If-Match": '"1"'})
+        assert stale.status_code == 412
+        assert (stale.headers["etag"], stale.json()["detail"]) == (
+            '"2"', 'The version is 2 now. Read it again, then repeat the change with If-Match: "2".'
+        )  # fmt: skip
         assert (await post(system, order_id, "hold", {})).json()["errors"][0]["field"] == "reason"
         assert (await post(system, order_id, "hold", {"reason": "a\nb"})).status_code == 422
         assert (await post(system, "ord_none", "hold", {"reason": "x"})).status_code == 404
         assert (await post(system, "ord_none", "release")).status_code == 404
-        assert (await post(system, order_id, "release", **{"If-Match": '"2"'})).status_code == 202
+        assert (await post(system, order_id, "release", **{"If-Match": stale.headers["etag"]})).status_code == 202
 
 
 async def test_read_side_shows_the_hold_its_reason_and_its_end(database: Any) -> None:

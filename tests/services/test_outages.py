@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from itertools import count
 
 import httpx
 import pytest
@@ -19,24 +20,34 @@ from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.postgres import PostgresServer
 
 BODY = order(("P", 1))
+_numbers = count(1)
 
 
-@pytest.fixture
-def servers(tmp_path) -> Generator[tuple[PostgresServer, KafkaServer]]:
-    postgres, kafka = PostgresServer(tmp_path / "postgres"), KafkaServer(tmp_path / "kafka")
-    postgres.start()
-    kafka.start()
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Generator[tuple[PostgresServer, KafkaServer]]:
+    folder = tmp_path_factory.mktemp("servers")
+    postgres, kafka = PostgresServer(folder / "postgres"), KafkaServer(folder / "kafka")
     yield postgres, kafka
     kafka.stop()
     postgres.stop()
 
 
 @pytest.fixture
+def servers(shared: tuple[PostgresServer, KafkaServer]) -> tuple[PostgresServer, KafkaServer]:
+    """Both run, also after a test that failed while one was down."""
+    for server in shared:
+        if not server.alive():
+            server.start()
+    return shared
+
+
+@pytest.fixture
 async def world(servers) -> AsyncGenerator[World]:
     postgres, kafka = servers
-    await _migrated(postgres, "away")
-    await create_topic(kafka.bootstrap_servers, "away", 3)
-    world = World(Database(postgres, "away"), kafka.bootstrap_servers, "away", 1)
+    name = f"away_{next(_numbers)}"
+    await _migrated(postgres, name)
+    await create_topic(kafka.bootstrap_servers, name, 3)
+    world = World(Database(postgres, name), kafka.bootstrap_servers, name, 1)
     world.first = world.start("orders")
     yield world
     world.close()
@@ -107,4 +118,4 @@ async def test_orders_are_refused_while_postgres_is_down_and_accepted_afterwards
     postgres.start()
     await until_accepted(world, "while-0")
     assert (await world.counts())["orders.order.created"] == 2
-    assert await world.published() == await world.logged()
+    await until_published(world)

@@ -225,6 +225,23 @@ class OnAFullDisk(Server):
         raise AssertionError("it never starts")
 
 
+class WithoutRoom(OnAFullDisk):
+    room_bytes_min = 10**18
+
+
+async def test_no_server_starts_while_the_disk_has_no_room(tmp_path: Path) -> None:
+    said: list[str] = []
+    cluster = Cluster(Options(State(tmp_path), tmp_path), said.append)
+    server = WithoutRoom()
+    cluster.postgres = cluster.kafka = server  # type: ignore[assignment]
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5, stopping.set)
+    await cluster._keep_running(stopping)
+    assert server.starts == 0
+    (line,) = said
+    assert "is full" in line
+
+
 async def test_a_full_disk_ends_no_cluster(tmp_path: Path) -> None:
     said: list[str] = []
 

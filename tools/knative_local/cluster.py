@@ -365,11 +365,13 @@ class Cluster:
 
     def _restart_postgres(self) -> None:
         if not self._options.owner_dsn and not self.postgres.alive():
+            self.postgres.require_room()
             self._say("Postgres died: starting it again")
             self.postgres.begin()  # not waited for: its clients retry, and so do we if this one dies
 
     def _restart_kafka(self) -> None:
         if not self._options.bootstrap_servers and not self.kafka.alive():
+            self.kafka.require_room()
             self._say("Kafka died: starting it again")
             self.kafka.begin()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
-from tools.knative_local.process import Say, stop
+from tools.knative_local.process import Say, ServerFailedError, stop
 
 __all__ = ["STOP_SECONDS_MAX", "Server"]
 
@@ -19,6 +20,7 @@ class Server(ABC):
     """One server; its data and port are kept in `folder` for the next start."""
 
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    room_bytes_min: ClassVar[int] = 1_000_000
 
     def __init__(self, folder: Path, log_name: str) -> None:
         self._folder = folder
@@ -43,6 +45,11 @@ class Server(ABC):
     @abstractmethod
     def wait(self, say: Say = lambda _: None) -> None:
         """Wait until it answers, as long as it makes progress; ServerFailedError if it ends or stands still."""
+
+    def require_room(self) -> None:
+        """ServerFailedError if the disk is full: a start would only cost processor time, again and again."""
+        if shutil.disk_usage(self._folder).free < self.room_bytes_min:
+            raise ServerFailedError(f"The disk of {self._folder} is full: the server starts when there is room.")
 
     def stop(self) -> None:
         """Stop in order."""

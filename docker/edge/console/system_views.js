@@ -33,7 +33,7 @@ function commands(found) {
   return shown.length > 0 && [
     h("h3", null, "Commands for what waits"),
     h("ul", { class: "plain", key: "commands" }, shown.map(([command, effect]) => h("li", null, h("code", null, `zerocart views ${command}`), h("small", null, effect)))),
-    h("p", { class: "muted small" }, "On a cluster, docs/operating.md shows the same as requests to the projection (Views)."),
+    h("p", { class: "muted small" }, "On a cluster, docs/runbooks.md shows the same as requests to the projection (Views)."),
   ];
 }
 

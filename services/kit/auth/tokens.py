@@ -117,7 +117,8 @@ class Verifier:
         if self._revocations is not None:
             issued_at = datetime.fromtimestamp(claims.issued_at, UTC)
             if await self._revocations.is_revoked(claims.subject, issued_at):
-                raise _bad("it was revoked, or its account is suspended or deleted; sign in again")
+                what = "it was revoked, or its account is suspended or deleted"
+                raise _bad(f"{what}; sign in again, or ask an administrator for a new secret")
         return claims
 
     async def _verified(self, token: str) -> Claims:

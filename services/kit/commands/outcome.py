@@ -91,4 +91,4 @@ def version_mismatch(version: int, decision: Sequence[Message] | Rejected) -> Ze
     """VersionMismatch; NotFound if the aggregate does not exist, or this caller must not learn that it does."""
     if isinstance(decision, Rejected) and decision.missing:
         return error_of(decision)
-    return VersionMismatch("version-mismatch", f"The version is {version} now. Read it again, then repeat the change.")
+    return VersionMismatch(version)

@@ -94,7 +94,12 @@ class RuleViolation(ZerocartError):
 
 
 class VersionMismatch(ZerocartError):
-    """If-Match names a version that is not the newest."""
+    """If-Match names a version that is not the newest, which is `version`."""
+
+    def __init__(self, version: int) -> None:
+        detail = f'The version is {version} now. Read it again, then repeat the change with If-Match: "{version}".'
+        super().__init__("version-mismatch", detail)
+        self.version = version
 
 
 class IdempotencyKeyReused(ZerocartError):

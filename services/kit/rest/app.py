@@ -26,10 +26,11 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
-from services.kit.domain.errors import FieldError, Forbidden, Invalid, RuleViolation, Unavailable, ZerocartError
+from services.kit.domain.errors import Forbidden, Invalid, RuleViolation, Unavailable, ZerocartError
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
+from services.kit.rest.faults import not_valid
 from services.kit.rest.limits import Limits, rates_of, within_rate
 from services.kit.rest.problems import headers_of, problem, status_of
 from services.kit.rest.routes import json_router, provided
@@ -39,7 +40,7 @@ from services.kit.telemetry.tracing import Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
-    "HEADERS", "ExpectedVersion", "Handler", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
+    "HEADERS", "ExpectedVersion", "Handler", "RestCause", "UnmarkedCause", "json_router", "provided",
     "respond", "rest_app",
 ]  # fmt: skip
 
@@ -113,7 +114,10 @@ HEADERS: Mapping[object, Mapping[str, Any]] = {
     },
     _expected_version: {
         "name": "If-Match",
-        "description": "The `ETag` of an earlier answer. Refused (412) if there is a later version: read it again.",
+        "description": (
+            "The `ETag` of the answer to the latest change that you know. Refused (412) if there is a later version, "
+            "whose `ETag` the refusal has: read what changed, then repeat the request with it."
+        ),
         "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG.pattern})$"},
         "example": '"3"',
     },
@@ -250,39 +254,23 @@ def _refused(error: ZerocartError) -> Response:
     return problem(status_of(error), error.code, error.detail, fields, headers_of(error), more)
 
 
-async def _on_validation(_: Request, error: Exception) -> Response:
+async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     METRICS.count("errors", type="invalid")
-    invalid = not_valid(error.errors())
+    invalid = not_valid(error.errors(), request.scope.get("route"))
     return problem(422, invalid.code, invalid.detail, invalid.fields)
-
-
-def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
-    """The error for what Pydantic found."""
-    fields = tuple(_field_error(part) for part in found if not _follows(part, found))
-    return Invalid("invalid", "Some fields are not valid: `errors` names them.", fields)
-
-
-def _follows(part: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether Pydantic finds a list too short only because it does not count the items that are wrong themselves."""
-    place = tuple(part["loc"])
-    return part["type"] == "too_short" and any(
-        len(each["loc"]) > len(place) and tuple(each["loc"][: len(place)]) == place for each in found
-    )
-
-
-def _field_error(part: Mapping[str, Any]) -> FieldError:
-    place = ".".join(str(step) for step in part["loc"] if step != "body")
-    return FieldError(place or "body", str(part["type"]), str(part["msg"]).removeprefix("Value error, "))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
+    headers, detail = dict(error.headers or {}), error.detail
     if error.status_code == 405:  # Starlette names the methods of the first route only that has this path
         headers["Allow"] = ", ".join(sorted(_methods(request)))
+        detail = f"This path has no {request.method}. Its methods are: {headers['Allow']}."
+    elif error.status_code == 404:
+        detail = "No route has this path. `GET /openapi.json` lists the routes."
     codes = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}
-    return problem(error.status_code, codes.get(error.status_code, "http-error"), error.detail, (), headers)
+    return problem(error.status_code, codes.get(error.status_code, "http-error"), detail, (), headers)
 
 
 def _methods(request: Request) -> set[str]:

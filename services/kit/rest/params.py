@@ -69,7 +69,5 @@ def position_of(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        detail = (
-            "this is not a position (16 hexadecimal digits): send that of a newer answer unchanged, or leave it out"
-        )
+        detail = "No answer can have had this position. Send the one of an answer unchanged, or leave it out."
         raise wrong("position", detail) from error

@@ -93,6 +93,8 @@ def headers_of(error: ZerocartError) -> Mapping[str, str]:
     match error:
         case Unavailable():
             return {"Retry-After": str(error.retry_after_seconds)}
+        case VersionMismatch():
+            return {"ETag": f'"{error.version}"'}
         case Unauthenticated():
             return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.has_token else CHALLENGE}
         case TooSlow():

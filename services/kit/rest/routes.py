@@ -159,7 +159,8 @@ def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
     names = Counter(name for name, _ in request.query_params.multi_items())
     if unknown := sorted(name for name in names if name not in known):
         fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
-        raise Invalid("unknown-parameter", f"This route has no parameter {' or '.join(unknown)}.", fields)
+        has = f"Its parameters are: {', '.join(sorted(known))}"
+        raise Invalid("unknown-parameter", f"This route has no parameter {' or '.join(unknown)}. {has}.", fields)
     if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
         fields = tuple(FieldError(name, "repeated", "Send this parameter once.") for name in repeated)
         raise Invalid("repeated-parameter", f"Send {', '.join(repeated)} once, not several times.", fields)

@@ -20,6 +20,8 @@ __all__ = ["TIMELINE_VIEW", "entry_of"]
 
 
 PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
+CLIENT_PREFIX = "cli_"
+"""The ids of other programs begin so."""
 SOMEBODY = "somebody"
 ZEROCART = "zerocart"
 BY_OUTSIDERS = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderFact)
@@ -31,7 +33,7 @@ def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
     sentence = sentence_of(message)
     meta: Mapping[str, str] = from_json(event.meta)
     principal = Principal.of(meta)
-    who, on_behalf_of = _doers(event, message, sentence, meta, principal and PEOPLE[principal.kind])
+    who, on_behalf_of = _doers(event, message, sentence, meta, principal and _requester(principal))
     by = principal.id if principal and not isinstance(message, BY_OUTSIDERS) else ""
     return TimelineEntry(
         order_id=message.key_value,
@@ -45,6 +47,10 @@ def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
         words=sentence.text,
         why=sentence.why,
     )
+
+
+def _requester(principal: Principal) -> str:
+    return "program" if principal.id.startswith(CLIENT_PREFIX) else PEOPLE[principal.kind]
 
 
 def _doers(
@@ -65,7 +71,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
 
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=10,
+    revision=11,
     tables=(TIMELINE,),
     wakes=(
         # the events with which an order may come to rest
