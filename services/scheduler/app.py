@@ -10,7 +10,7 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
 from services.scheduler.clock import Clock, NoClock, PingSourceClock
-from services.scheduler.reactions import Alarm, reactions
+from services.scheduler.reactions import Alarm, leave_outboxes, reactions
 from services.scheduler.receipts import TimerReceipts, wake_services_behind
 from services.scheduler.timers import Timers
 
@@ -50,6 +50,7 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
     async def stop() -> None:
         alarm.stop()
         if others is not None:
+            await leave_outboxes(others, alarm)
             await others.close()
 
     return Service(host, reactions=reactions(timers, alarm, others, wake_others), on_stop=(stop, *on_stop))

@@ -15,12 +15,14 @@ from services.kit.telemetry.logging import log
 from services.scheduler.clock import Clock
 from services.scheduler.timers import Timers
 
-__all__ = ["ALARM_WITHIN", "Alarm", "reactions"]
+__all__ = ["ALARM_WITHIN", "Alarm", "leave_outboxes", "reactions"]
 
 ALARM_WITHIN = timedelta(seconds=90)
 """A timer that is due within this time is published by this process, without waiting for the next tick."""
 LOOK_AGAIN = timedelta(minutes=6)
 """When the next check of a service is possible, whoever began the last one."""
+AWAY_AGAIN = timedelta(minutes=1)
+"""Between attempts while Kafka or the database is away."""
 TOO_LATE_TO_AIM = timedelta(seconds=1)
 CANCELLED_SECONDS = 1.0
 """One look at the timers is for all cancellations of so long a time: an order cancels several."""
@@ -54,8 +56,8 @@ class Alarm:
             self._cancelled = asyncio.create_task(self._set_after_cancellations())
 
     async def look_again(self, now: datetime) -> None:
-        """Have the next tick come soon."""
-        await self._clock.aim(now + LOOK_AGAIN)
+        """Have the next tick come soon, because Kafka or the database is away."""
+        await self._clock.aim(now + AWAY_AGAIN)
 
     async def look(self, now: datetime, at_latest: datetime | None = None) -> None:
         """Publish what is due, and set the clock to the next timer, or to `at_latest` if that is earlier."""
@@ -97,6 +99,18 @@ class Alarm:
                 level=logging.WARNING,
                 code=error.code,
             )
+
+
+async def leave_outboxes(others: Relay, alarm: Alarm) -> None:
+    """Have the clock start another process soon if outboxes have rows while this one ends: Kafka is away.
+
+    A service whose Kafka is away wakes the scheduler, and may end before Kafka is back.
+    """
+    try:
+        if await others.has_pending():
+            await alarm.look_again(utc_now())
+    except Unavailable as error:
+        log("outboxes not read: the next tick reads them", level=logging.WARNING, code=error.code)
 
 
 def reactions(

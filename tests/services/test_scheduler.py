@@ -19,12 +19,13 @@ from services.kit.domain.message import Message
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Append, NewEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.service.host import Host
 from services.scheduler.app import create_app
 from services.scheduler.clock import SAFETY_SCHEDULE, schedule_for
-from tests.services.read_side import VAULT_KEY
+from tests.services.read_side import VAULT_KEY, shut_down
 from tests.services.system import SECRETS, Bus
 from tests.tokens import TRUST
 
@@ -41,12 +42,16 @@ class Aims:
         self.aimed.append(due)
 
 
+def host_on(database: Any) -> Host:
+    store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
+    settings = Settings(service="scheduler", rates=SECRETS["rates"], **TRUST)
+    return Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))
+
+
 @asynccontextmanager
 async def process(database: Any, clock: Aims, others: Relay | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     """One process of the scheduler, from its first message to its end."""
-    store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
-    settings = Settings(service="scheduler", rates=SECRETS["rates"], **TRUST)
-    host = Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))
+    host = host_on(database)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(host, clock, others)), base_url="http://it"
     ) as client:
@@ -126,7 +131,21 @@ async def test_a_tick_that_is_refused_comes_again_soon(database):
         answer = await post(client, Tick(tick="clock"), "1")
         assert answer.status_code == 503
     (aimed,) = clock.aimed
-    assert aimed is not None and timedelta(minutes=5) < aimed - datetime.now(UTC) < timedelta(minutes=7)
+    assert is_soon(aimed)
+
+
+def is_soon(aimed: datetime | None) -> bool:
+    return aimed is not None and timedelta(seconds=40) < aimed - datetime.now(UTC) <= timedelta(minutes=1)
+
+
+async def test_a_process_that_ends_before_kafka_is_back_has_another_one_started(database):
+    orders, clock = MemoryEventStore("orders"), Aims()
+    await shut_down(create_app(host_on(database), clock, Relay(orders.outbox, Bus())))
+    assert clock.aimed == []
+    await orders.append(Append("order-1", 0, [NewEvent(OrderDelivered.type, NOW, "{}", "{}")], None))
+    await shut_down(create_app(host_on(database), clock, Relay(orders.outbox, Bus())))
+    (aimed,) = clock.aimed
+    assert is_soon(aimed)
 
 
 @pytest.mark.parametrize(

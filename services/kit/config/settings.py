@@ -52,8 +52,8 @@ class Settings:
     kafka_bootstrap_servers: str = setting("KAFKA_BOOTSTRAP_SERVERS", "")
     kafka_security: KafkaSecurity = field(default=plaintext, repr=False)
     topic: str = setting("ZEROCART_TOPIC", "zerocart.events")
-    service_url: str = setting("ZEROCART_SERVICE_URL", "")
-    """The address at which the platform starts this service; empty if the service never ends."""
+    outbox_url: str = setting("ZEROCART_OUTBOX_URL", "")
+    """The service that publishes the outboxes of all when Kafka is back; empty where services never end."""
     service_urls: Mapping[str, str] = setting("ZEROCART_SERVICE_URLS", {}, texts)
     namespace: str = setting("ZEROCART_NAMESPACE", "zerocart")
     cors_origins: tuple[str, ...] = setting("ZEROCART_CORS_ORIGINS", (), several)

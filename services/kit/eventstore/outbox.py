@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -57,15 +56,16 @@ class Publisher(Protocol):
 class Relay:
     """Publishes the events of one service's outbox.
 
-    `keep_awake` is called every second while events wait for the broker: without requests the platform would end the
-    process, and nothing would publish them until the next one starts.
+    `hand_over` is called when the broker cannot be reached. It wakes who publishes all outboxes later, because the
+    platform may end this process before the broker is back.
     """
 
     def __init__(
-        self, outbox: Outbox, publisher: Publisher, keep_awake: Callable[[], Awaitable[object]] | None = None
+        self, outbox: Outbox, publisher: Publisher, hand_over: Callable[[], Awaitable[object]] | None = None
     ) -> None:
         self._outbox = outbox
-        self._keep_awake = keep_awake
+        self._hand_over = hand_over
+        self._handing_over: asyncio.Task[object] | None = None
         self.publisher = publisher
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._levels = Recent[str, int](LEVELS_STREAMS_MAX)  # stream -> highest version this process has published
@@ -96,10 +96,6 @@ class Relay:
 
     async def drain(self) -> int:
         """Publish all events in the outbox; the number of its rows."""
-        async with self._awake():
-            return await self._drain()
-
-    async def _drain(self) -> int:
         total = 0
         while rows := await self._outbox.pending(rows_max=DRAIN_ROWS_MAX):
             for row, events in rows:
@@ -110,20 +106,25 @@ class Relay:
             total += len(rows)
         return total
 
+    async def has_pending(self) -> bool:
+        """Whether the outbox has a row."""
+        return bool(await self._outbox.pending(rows_max=1))
+
     def retry_later(self) -> None:
         """Raise Unavailable in `publish` until the broker is back, then drain the outbox in the background."""
         if not self._is_away:
             log("Kafka cannot be reached: events wait in the outbox", level=logging.WARNING, code="broker-away")
+            if self._hand_over is not None:
+                self._handing_over = asyncio.ensure_future(self._hand_over())
         self._is_away = True
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
 
     async def close(self) -> None:
         """Stop the background tasks, remove published rows, disconnect."""
-        if self._retrier is not None:
-            self._retrier.cancel()
-        if self._remover is not None:
-            self._remover.cancel()
+        for task in (self._handing_over, self._retrier, self._remover):
+            if task is not None:
+                task.cancel()
         await self._remove()
         await self.publisher.close()
 
@@ -166,28 +167,14 @@ class Relay:
         return True
 
     async def _retry(self) -> None:
-        async with self._awake():
-            while self._is_away:
-                await asyncio.sleep(RETRY_SECONDS)
-                try:
-                    await self.publisher.ensure_available()
-                    self._is_away = False
-                    log("Kafka is back: published events that waited in the outbox", rows=await self._drain())
-                except Unavailable:
-                    self._is_away = True
-
-    @asynccontextmanager
-    async def _awake(self) -> AsyncGenerator[None]:
-        keeping = asyncio.create_task(self._stay_awake())
-        try:
-            yield
-        finally:
-            keeping.cancel()
-
-    async def _stay_awake(self) -> None:
-        while self._keep_awake is not None:
-            await asyncio.sleep(RETRY_SECONDS)  # first: most starts find an empty outbox
-            await self._keep_awake()
+        while self._is_away:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self.publisher.ensure_available()
+                self._is_away = False
+                log("Kafka is back: published events that waited in the outbox", rows=await self.drain())
+            except Unavailable:
+                self._is_away = True
 
     def _turn(self, stream: str) -> asyncio.Lock:
         return self._turns.setdefault(stream, asyncio.Lock())

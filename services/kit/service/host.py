@@ -42,7 +42,7 @@ class Host:
         cls, settings: Settings, store: EventStore, publisher: Publisher, failures: FailedMessages, vault: Vault
     ) -> Host:
         """A host made of these adapters."""
-        url = settings.service_url
+        url = settings.outbox_url
         relay = Relay(store.outbox, publisher, (lambda: wake(url)) if url else None)
         return cls(settings, store, relay, failures, CommandHandler(settings.service, store, relay, vault))
 

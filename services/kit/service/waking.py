@@ -1,7 +1,4 @@
-"""Wakes services by a request: those that a command will reach, so that an order pays about one cold start.
-
-A service with unpublished events wakes itself, so that the platform does not end it.
-"""
+"""Wakes services by a request: those that a command will reach, so that an order pays about one cold start."""
 
 from __future__ import annotations
 
