@@ -197,7 +197,9 @@ async def test_errors_say_in_plain_words_what_is_allowed(database):
         assert answer.json()["detail"] == "This route has no parameter limit. Its parameters are: draft, position."
         answer = await system.orders.delete("/orders")
         assert answer.json()["detail"] == "This path has no DELETE. Its methods are: POST."
-        answer = await system.orders.get("/nothing")
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        answer = await system.orders.get("/nothing", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+        assert trace in answer.headers["traceresponse"]
         assert answer.json()["detail"] == "No route has this path. `GET /openapi.json` lists the routes."
 
 
