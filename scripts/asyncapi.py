@@ -13,6 +13,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from scripts.event_fields import meaning_of
 from scripts.openapi import LICENSE, ROOT, version_of_project
 from services.kit.domain.message import Message, Value
 from services.kit.privacy.encryption import personal_fields
@@ -111,12 +112,13 @@ def _operation(channel: str, method: str, summary: str) -> dict[str, Any]:
 
 def _message(model: type[Message], data: Schema) -> dict[str, Any]:
     scopes = ", ".join(f"`{each}`" for each in ("events:read", *sorted(scopes_of(model.type))))
+    summary, _, more = inspect.cleandoc(model.__doc__ or "").partition("\n")
     properties = {**ENVELOPE, "type": {"const": model.type}, "data": data}
     return {
         "name": model.type,
         "title": model.__name__,
-        "summary": inspect.cleandoc(model.__doc__ or "").partition("\n")[0],
-        "description": f"Scopes: {scopes}.",
+        "summary": summary,
+        "description": f"{more.strip()}\n\nScopes: {scopes}.".strip(),
         "headers": HEADERS,
         "payload": {"type": "object", "properties": properties, "required": [*properties]},
     }
@@ -146,7 +148,11 @@ def _values(of: type[BaseModel]) -> dict[str, type[Value]]:
 def _shown(model: type[Value], schema: Schema) -> Schema:
     """The schema without what is hidden; only what every event has is required, and later releases may add more."""
     hidden = personal_fields(model).own.keys() | HIDDEN
-    kept = {name: value for name, value in schema.get("properties", {}).items() if name not in hidden}
+    kept = {
+        name: {**value, "description": meaning_of(model.__name__, name)}
+        for name, value in schema.get("properties", {}).items()
+        if name not in hidden
+    }
     required = [name for name in kept if model.model_fields[name].is_required()]
     more = {
         name: value for name, value in schema.items() if name not in ("properties", "required", "additionalProperties")

@@ -11,13 +11,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from scripts import asyncapi, openapi
-from scripts.site import component, kind, rest
+from scripts.reference import GROUPS, events, rest_pages
 
 __all__ = ["FOLDER", "write", "written"]
 
@@ -26,64 +25,18 @@ STYLE = "style.css"
 """The only file of the folder that is written by hand."""
 TITLES: Mapping[str, str] = {
     "index": "Documentation",
+    "basics": "Basics",
     "programs": "Webhooks and the event stream",
     "front-end": "A shop front end",
     "staff": "Staff actions on orders",
     "rest": "REST interface",
     "events": "Events",
 }
-GUIDES = ("programs", "front-end", "staff")
-INDEX = """\
-# zerocart
-
-zerocart manages the orders of a shop. Programs call its REST interface, and learn by events what happens.
-
-| you want to | read |
-|---|---|
-| learn what happens in the shop, by webhooks or by a stream | [Webhooks and the event stream](programs.md) |
-| build the pages of a shop | [A shop front end](front-end.md) |
-| work on orders: hold, edit, refund; see who changed what | [Staff actions on orders](staff.md) |
-| look up a request, a field or an answer | [REST interface](rest.md) |
-| look up an event and its fields | [Events](events.md) |
-
-Tools read the [OpenAPI document](/openapi.json) and the [AsyncAPI document](/asyncapi.json). People log in at the
-[console](/console).
-
-The examples on these pages call `localhost:8080`, where a local cluster is: write the address of your zerocart instead.
-
-## The first request
-
-Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, “New program …”), or with
-`POST /clients`. Then get a token, which holds for 15 minutes, and send it with each request:
-
-```
-token=$(curl -s -X POST {edge}/v1/token -d grant_type=client_credentials -d client_id=cli_… -d client_secret=… \\
-  | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
-curl {edge}/v1/orders -H "Authorization: Bearer $token"
-```
-
-A client in TypeScript: this command writes the types, and the package `openapi-fetch` sends requests with them.
-
-```
-npx openapi-typescript {edge}/openapi.json --default-non-nullable=false -o zerocart.ts
-```
-
-```ts
-import createClient from "openapi-fetch"
-import type { paths } from "./zerocart"
-
-const shop = createClient<paths>({ baseUrl: "{edge}/v1", headers: { Authorization: `Bearer ${token}` } })
-const { data, error } = await shop.GET("/orders/{order_id}", { params: { path: { order_id: "ord_…" } } })
-```
-
-A client in Python: `openapi-python-client generate --url {edge}/openapi.json`; its `base_url` is `{edge}/v1`.
-"""
-EVENTS = """\
-# Events
-
-The fields of `data` for each type. [Webhooks and the event stream](programs.md) shows how a program gets events, and
-what all of them have in common. The [AsyncAPI document](/asyncapi.json) has the same for tools.
-"""
+GUIDES = ("basics", "programs", "front-end", "staff")
+INDEX = openapi.ROOT / "scripts" / "docs_index.txt"
+"""The first page, in Markdown whose links are those of /docs."""
+REFERENCE = re.compile(r"\s\(\[[^\]]*\]\(([\w/-]+)\.md[^)]*\)\)")
+SERVED = re.compile(r"/docs/([a-z-]+)\.html")
 ATTRIBUTES = re.compile(r"^(#+ .+?) \{ #([\w-]+)[^}]*\}$")
 PAGE = """\
 <!doctype html>
@@ -116,34 +69,17 @@ def write() -> None:
 def written() -> Mapping[str, str]:
     """The text of each page by the name of its file."""
     sources = {
-        "index": INDEX.replace("{edge}", "http://localhost:8080"),
-        **{name: (openapi.ROOT / "docs" / f"{name}.md").read_text() for name in GUIDES},
-        "rest": "\n".join(rest(json.loads(openapi.DOCUMENT.read_text()))).replace("(openapi.json)", "(/openapi.json)"),
-        "events": "\n".join(_events(json.loads(asyncapi.DOCUMENT.read_text()))),
+        "index": INDEX.read_text(),
+        **{name: _alone((openapi.ROOT / "docs" / f"{name}.md").read_text()) for name in GUIDES},
+        **rest_pages(json.loads(openapi.DOCUMENT.read_text())),
+        "events": "\n".join(events(json.loads(asyncapi.DOCUMENT.read_text()))),
     }
     return {f"{name}.html": _page(name, text) for name, text in sources.items()}
 
 
-def _events(document: Mapping[str, Any]) -> Iterator[str]:
-    yield EVENTS
-    schemas: Mapping[str, Any] = document["components"]["schemas"]
-    shown = set[str]()
-    for name, message in document["components"]["messages"].items():
-        own = message["payload"]["properties"]["data"]["$ref"].rpartition("/")[2]
-        shown.add(own)
-        yield f"## `{name}`\n\n{message['summary']} {message['description']}\n"
-        yield from _fields(schemas[own])
-    yield "## Schemas\n"
-    for name in sorted(schemas.keys() - shown):
-        yield from component(name, schemas[name])
-
-
-def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
-    required = schema.get("required", ())
-    yield "| field | type | |\n|---|---|---|"
-    for name, each in schema["properties"].items():
-        yield f"| `{name}` | {kind(each)} | {'' if name in required else 'not in every event'} |"
-    yield ""
+def _alone(text: str) -> str:
+    """The text without references in parentheses to documents that are not served."""
+    return REFERENCE.sub(lambda found: found[0] if found[1] in {*TITLES, *GROUPS} else "", text)
 
 
 def _page(name: str, text: str) -> str:
@@ -154,9 +90,11 @@ def _page(name: str, text: str) -> str:
     for token in tokens:
         if token.children:
             token.children = [*_linked(token.children)]
-    menu = "".join(_item(each, title, here=each == name) for each, title in TITLES.items())
+    section = "rest" if name in GROUPS else name
+    menu = "".join(_item(each, title, here=each == section) for each, title in TITLES.items())
     body = parser.renderer.render(tokens, parser.options, {})
-    return PAGE.format(title=TITLES[name], menu=menu, contents=_contents(headings), body=body)
+    title = html.escape(TITLES.get(name) or GROUPS[name][0])
+    return PAGE.format(title=title, menu=menu, contents=_contents(headings), body=body)
 
 
 def _item(name: str, title: str, *, here: bool) -> str:
@@ -190,10 +128,14 @@ def _linked(tokens: Sequence[Token]) -> Iterator[Token]:
             link = str(token.attrs["href"])
             page, _, place = link.partition("#")
             name = page.removesuffix(".md")
-            served = name == page or name in TITLES
+            served = name == page or name in {*TITLES, *GROUPS}
             if served and name != page:
                 token.attrs["href"] = f"/docs/{name}.html" + (f"#{place}" if place else "")
-        if served or token.type not in ("link_open", "link_close"):
+        if token.type == "code_inline" and (name := SERVED.fullmatch(token.content)):
+            yield Token("link_open", "a", 1, attrs={"href": token.content})
+            yield Token("text", "", 0, content=TITLES[name[1]])
+            yield Token("link_close", "a", -1)
+        elif served or token.type not in ("link_open", "link_close"):
             yield token
 
 

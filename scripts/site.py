@@ -28,6 +28,15 @@ TOP = {
 METHODS = ("get", "post", "put", "patch", "delete")
 FIELDS = "\n    options:\n      show_if_no_docstring: true\n"
 """Options that also show fields without a docstring, because the names of a contract's fields explain them."""
+BOUNDS: Mapping[str, tuple[str, str]] = {
+    "minimum": ("at least", ""),
+    "exclusiveMinimum": ("above", ""),
+    "maximum": ("at most", ""),
+    "maxLength": ("at most", " characters"),
+    "minItems": ("at least", " entries"),
+    "maxItems": ("at most", " entries"),
+}
+"""The words for the keywords of JSON Schema that limit a value."""
 LINK = re.compile(r"(!?\[([^\]]*)\]\()([^)#\s]+)([^)]*\))")
 
 Document = Mapping[str, Any]
@@ -116,7 +125,7 @@ def operation(title: str, described: Document) -> Iterator[str]:
     """The section of an operation: its description, parameters, body and answers."""
     yield f"### `{title}`\n\n**{described['summary']}.** {described.get('description', '')}\n"
     parameters = [
-        f"| `{each['name']}` | {each['in']} | {kind(each['schema'])} | {cell(each.get('description', ''))} |"
+        f"| `{each['name']}` | {each['in']} | {kind(each['schema'])} | {meaning(each, each['schema'])} |"
         for each in described.get("parameters", ())
     ]
     if parameters:
@@ -137,7 +146,7 @@ def component(name: str, schema: Document) -> Iterator[str]:
         yield f"{schema['description']}\n"
     required = schema.get("required", ())
     fields = [
-        f"| `{field}`{mark} | {kind(each)} | {cell(each.get('description', ''))} |"
+        f"| `{field}`{mark} | {kind(each)} | {meaning(each, each)} |"
         for field, each in schema.get("properties", {}).items()
         for mark in ("" if field in required else " (optional)",)
     ]
@@ -145,6 +154,17 @@ def component(name: str, schema: Document) -> Iterator[str]:
         yield "\n".join(["| field | type | meaning |", "|---|---|---|", *fields, ""])
     else:
         yield f"{kind(schema)}\n"
+
+
+def meaning(described: Document, schema: Document) -> str:
+    """The description of a field or parameter, and the bounds of its schema."""
+    text = cell(described.get("description", ""))
+    choices = [each for each in schema.get("anyOf", (schema,)) if each != {"type": "null"}]
+    bounds = [f"{word} {each[key]:,}{unit}" for each in choices for key, (word, unit) in BOUNDS.items() if key in each]
+    if (default := schema.get("default")) not in (None, [], {}) and "Default:" not in text:
+        bounds.append(f"default `{json.dumps(default)}`")
+    told = ", ".join(bounds)
+    return " ".join(each for each in (text, f"{told[0].upper()}{told[1:]}." if told else "") if each)
 
 
 def content(described: Document) -> str:

@@ -85,8 +85,21 @@ def test_program_that_follows_the_stream_continues_after_broken_connections(tmp_
         )
     )
     with serving(edge) as url:
-        ended = run(program, env={**os.environ, "ZEROCART": url, "CLIENT_ID": "cli_1", "CLIENT_SECRET": "s"})
+        environ = {**os.environ, "ZEROCART": url, "CLIENT_ID": "cli_1", "CLIENT_SECRET": "s"}
+        ended = run(program, env=environ, cwd=tmp_path)
     assert [line.split()[0] for line in ended.stdout.splitlines()] == ["1", "2", "3"]
     assert edge.continued == [None, "1", "1", "4"]
     assert "insufficient-scope" in ended.stderr
     assert ended.returncode == 1
+    assert "connected: events after 1" in ended.stderr
+
+
+def test_program_that_was_stopped_before_the_first_event_continues_at_the_first_position(tmp_path: Path):
+    program = tmp_path / "follow.mjs"
+    program.write_text(example("follow.mjs"))
+    edge = Edge(((200, "id: 7\n\n"), (403, "{}"), (403, "{}")))
+    with serving(edge) as url:
+        environ = {**os.environ, "ZEROCART": url, "CLIENT_ID": "cli_1", "CLIENT_SECRET": "s"}
+        stopped, _ = (run(program, env=environ, cwd=tmp_path) for _ in range(2))
+    assert "connected: events after 7" in stopped.stderr
+    assert edge.continued == [None, "7", "7"]
