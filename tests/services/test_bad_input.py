@@ -197,7 +197,9 @@ async def test_errors_say_in_plain_words_what_is_allowed(database):
         assert answer.json()["detail"] == "This route has no parameter limit. Its parameters are: draft, position."
         answer = await system.orders.delete("/orders")
         assert answer.json()["detail"] == "This path has no DELETE. Its methods are: POST."
-        answer = await system.orders.get("/nothing")
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        answer = await system.orders.get("/nothing", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+        assert trace in answer.headers["traceresponse"]
         assert answer.json()["detail"] == "No route has this path. `GET /openapi.json` lists the routes."
 
 
@@ -265,6 +267,7 @@ async def test_head_gets_the_headers_of_get(database):
         for path, status in (("/orders?page_size=1", 200), ("/orders/ord_none", 404), ("/orders?colour=red", 422)):
             get, head = await side.query.get(path), await side.query.head(path)
             assert (get.status_code, head.status_code) == (status, status)
+            del head.headers["traceresponse"], get.headers["traceresponse"]  # each request has a trace of its own
             assert head.headers == get.headers
         answer = await side.query.delete("/orders/ord_1")
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")

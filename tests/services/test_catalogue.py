@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from services.catalogue.imports_api import BATCH_PRODUCTS_MAX
-from tests.services.system import System, running
+from tests.services.system import System, order, running
 from tests.tokens import CUSTOMER_SCOPES, authorization
 
 MUG: dict[str, Any] = {
@@ -114,6 +114,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (MUG | {"prices": [MUG["prices"][0]] * 2}, "prices.1.valid_from"),
     (MUG | {"prices": [{"currency": "GBP", "amount": "1"}] * 201}, "prices"),
 ]
+
+
+async def test_an_order_in_another_currency_is_told_the_currencies_of_the_product(database: Any) -> None:
+    async with running(database) as system:
+        assert (await catalogue(system).put("/products/mug", json=priced())).is_success
+        await book(system)
+        wanted = {**order(("P", 1)), "currency": "EUR", "items": [{"product_id": "mug", "quantity": 1}]}
+        answer = await system.orders.post("/orders", json=wanted)
+        assert answer.json()["detail"] == (
+            "The product mug has no price in EUR now: order in GBP, or leave this line out."
+        )  # fmt: skip
 
 
 async def test_a_product_that_is_not_valid_is_refused_by_every_route_with_the_field(database: Any) -> None:

@@ -36,7 +36,7 @@ from services.kit.rest.problems import headers_of, problem, status_of
 from services.kit.rest.routes import json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.kit.telemetry.tracing import Span, span
+from services.kit.telemetry.tracing import TRACE, Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
@@ -190,7 +190,7 @@ def rest_app(
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"],
-            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed"],
+            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed", "traceresponse"],
         )  # fmt: skip
     return app
 
@@ -218,6 +218,7 @@ class _Traced:
                     begun = True
                     METRICS.count("requests", method=scope["method"], status=str(message["status"]))
                     _describe(serving, scope, message["status"])
+                    message = {**message, "headers": [*message.get("headers", ()), _trace_header()]}
                 await send(message)
 
             try:
@@ -229,6 +230,11 @@ class _Traced:
                 if begun:
                     raise
                 await _broken(error)(scope, receive, counted)
+
+
+def _trace_header() -> tuple[bytes, bytes]:
+    """The trace of the request, by which the operator finds its log lines (W3C Trace Context, level 2)."""
+    return b"traceresponse", TRACE.get().encode()
 
 
 def _describe(serving: Span, scope: Scope, status: int) -> None:
