@@ -200,7 +200,7 @@ def test_a_match_stays_beside_the_rest_of_the_name_in_narrow_places(operator: Pe
     page.set_viewport_size({"width": 390, "height": 800})
     operator.visit("?q=berg")
     operator.settled()
-    cell = page.get_by_role("table", name="Orders").locator("td[data-name=Customer]").first
+    cell = page.get_by_role("table", name="Orders").locator("td[data-name=Customer]", has_text="Bo Berg").first
     box, match = cell.bounding_box(), cell.locator("mark").bounding_box()
     assert box and match
     assert box["height"] < 2 * match["height"]

@@ -35,7 +35,9 @@ for (let attempt = 0; attempt < 40 && !placed; attempt++) {
 }
 if (!placed) throw new Error("the product was not sold")
 for (let attempt = 0; attempt < 60; attempt++) {
-  const order = given(await guest.GET("/orders/{order_id}", { params: { path: { order_id: placed.order_id } } }))
+  const order = given(await guest.GET("/orders/{order_id}", {
+    params: { path: { order_id: placed.order_id }, query: { position: placed.position } }, // what was accepted is shown
+  }))
   if (order.status === "confirmed") {
     console.log(JSON.stringify({ status: order.status, total: order.total.amount, lines: order.items.length }))
     process.exit(0)

@@ -33,7 +33,7 @@ HOME = {
     "country": "GB",
 }
 GUEST = {"name": "Wilhelmina Yarrow", "line1": "8 Thistledown Mews", "city": "Grimblethorpe", "country": "GB"}
-SECRETS = ("zebedee", "quince", "quincunx", "ropewal", "900123", "ormskirkby", "qx9 7zz", "behind the mangle")
+SECRETS = ("zebedee", "quince", "quincunx", "ropewal", "7700 900123", "ormskirkby", "qx9 7zz", "behind the mangle")
 GUEST_SECRETS = ("wilhelmina", "yarrow", "thistledown", "grimblethorpe")
 TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
