@@ -152,7 +152,7 @@ async def test_if_match_does_not_reveal_an_order_of_somebody_else(database):
         stale = await system.orders.patch(mine, json={"notes": "x"}, headers=customer(ANN) | {"If-Match": '"7"'})
         assert (stale.status_code, stale.json()["detail"]) == (
             412,
-            "The version is 1 now. Read it again, then repeat the change.",
+            'The version is 1 now. Read it again, then repeat the change with If-Match: "1".',
         )
 
 
