@@ -59,6 +59,11 @@ class Alarm:
         """Have the next tick come soon, because Kafka or the database is away."""
         await self._clock.aim(now + AWAY_AGAIN)
 
+    async def come_again(self, now: datetime) -> None:
+        """Have the next tick come soon, or earlier if a timer is due."""
+        await self._set(min(await self._timers.next_due() or now + AWAY_AGAIN, now + AWAY_AGAIN), now)
+        self.stop()
+
     async def look(self, now: datetime, at_latest: datetime | None = None) -> None:
         """Publish what is due, and set the clock to the next timer, or to `at_latest` if that is earlier."""
         await self._timers.fire(now)
@@ -102,13 +107,14 @@ class Alarm:
 
 
 async def leave_outboxes(others: Relay, alarm: Alarm) -> None:
-    """Have the clock start another process soon if outboxes have rows while this one ends: Kafka is away.
+    """Have the clock start another process soon if outboxes have old rows while this one ends: Kafka is away.
 
     A service whose Kafka is away wakes the scheduler, and may end before Kafka is back.
     """
+    now = utc_now()
     try:
-        if await others.has_pending():
-            await alarm.look_again(utc_now())
+        if await others.has_old_rows(now):
+            await alarm.come_again(now)
     except Unavailable as error:
         log("outboxes not read: the next tick reads them", level=logging.WARNING, code=error.code)
 

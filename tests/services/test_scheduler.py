@@ -146,6 +146,11 @@ async def test_a_process_that_ends_before_kafka_is_back_has_another_one_started(
     await shut_down(create_app(host_on(database), clock, Relay(orders.outbox, Bus())))
     (aimed,) = clock.aimed
     assert is_soon(aimed)
+    due = later(seconds=20)
+    async with process(database, clock) as client:
+        await tell(client, timer("t", due), "1")
+    await shut_down(create_app(host_on(database), clock, Relay(orders.outbox, Bus())))
+    assert clock.aimed[1:] == [due, due]  # not later than the timer
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -27,6 +28,8 @@ REMOVAL_DELAY_SECONDS = 0.5
 
 After a process was killed, the events of this time are published again.
 """
+UNDER_WAY = timedelta(seconds=2)
+"""A row that is younger is published, or removed, by the service that made it."""
 RETRY_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 2
 LEVELS_STREAMS_MAX = 8_192
@@ -106,9 +109,10 @@ class Relay:
             total += len(rows)
         return total
 
-    async def has_pending(self) -> bool:
-        """Whether the outbox has a row."""
-        return bool(await self._outbox.pending(rows_max=1))
+    async def has_old_rows(self, now: datetime) -> bool:
+        """Whether the outbox has a row that no service is publishing at this moment."""
+        pending = await self._outbox.pending(rows_max=DRAIN_ROWS_MAX)
+        return any(events[-1].time < now - UNDER_WAY for _, events in pending)
 
     def retry_later(self) -> None:
         """Raise Unavailable in `publish` until the broker is back, then drain the outbox in the background."""
