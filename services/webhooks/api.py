@@ -160,7 +160,7 @@ async def change_endpoint(
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
     those that it missed with `GET /events`. When an endpoint is switched off, its pending deliveries fail: redeliver
-    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries at once. If the body has
+    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries within a minute. If the body has
     `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons of
     `POST /webhooks`, and (404) if the endpoint does not exist.
     """

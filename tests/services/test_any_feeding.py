@@ -290,7 +290,7 @@ class World:
             await process.kill()
         last = Process(self.database, 1_000)
         for view in VIEWS:
-            await last.admin.wait(view, 20)
+            await last.admin.wait(view, 60)
         await last.feeder.reach(self.said[-1].position)
         versions = await last.pages.database.versions()
         assert [(each.view, each.stopped_by) for each in versions if each.stopped_at] == []

@@ -70,8 +70,9 @@ def _words(part: Mapping[str, Any], steps: Sequence[str | int], model: object) -
 def _begun_anew(text: str) -> str:
     for before, after in BEGINNINGS:
         if text.startswith(before):
-            return after + text.removeprefix(before)
-    return text
+            text = after + text.removeprefix(before)
+            break
+    return text.replace("a valid tuple", "a list")
 
 
 def _models(kind: object) -> Iterator[type[BaseModel]]:
