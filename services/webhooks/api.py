@@ -160,9 +160,9 @@ async def change_endpoint(
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
     those that it missed with `GET /events`. When an endpoint is switched off, its pending deliveries fail: redeliver
-    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries within a minute. If the body has
-    `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons of
-    `POST /webhooks`, and (404) if the endpoint does not exist.
+    them when it is on again. `"active": true` also ends a rest, and sends pending deliveries within a minute. If the
+    body has `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons
+    of `POST /webhooks`, and (404) if the endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     given = body.model_fields_set - {"contact"}
