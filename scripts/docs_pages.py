@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from scripts import asyncapi, openapi
-from scripts.reference import GROUPS, events, rest_pages
+from scripts.reference import GROUPS, anchor, events, rest_pages
 
 __all__ = ["FOLDER", "write", "written"]
 
@@ -113,7 +113,7 @@ def _identified(tokens: Sequence[Token]) -> Iterator[tuple[int, str, str]]:
             inline.content = written_id[1][2:]
             inline.children[-1].content = inline.children[-1].content.partition(" { #")[0]
         text = inline.content.replace("`", "")
-        base = written_id[2] if written_id else re.sub(r"[^\w]+", "-", text.lower()).strip("-")
+        base = written_id[2] if written_id else anchor(text)
         identity = next(each for each in (base, *(f"{base}-{n}" for n in range(2, 99))) if each not in known)
         known.add(identity)
         token.attrs["id"] = identity

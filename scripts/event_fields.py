@@ -1,4 +1,4 @@
-"""What the fields of published events mean, for the AsyncAPI document and the page about events.
+"""The meanings of the fields of published events, which the AsyncAPI document and the page about events show.
 
 A field has the same meaning in each event, unless an entry names the event (or the part of one) as well. The entries
 are not docstrings of the contracts, because most fields occur in many events.
@@ -155,5 +155,5 @@ MEANINGS: Mapping[str, str] = {
 
 
 def meaning_of(schema: str, field: str) -> str:
-    """What a field of a schema means; KeyError if MEANINGS does not say it."""
+    """Return the meaning of a field of a schema; KeyError if MEANINGS has none."""
     return MEANINGS.get(f"{schema}.{field}") or MEANINGS[field]

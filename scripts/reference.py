@@ -17,7 +17,7 @@ from services.kit.config.rates import FAILED_AUTHENTICATION, KIT_RATES, Rate
 from services.kit.rest.limits import limit_of
 from services.webhooks.reactions import TYPES as PROMPT
 
-__all__ = ["GROUPS", "events", "rest_pages"]
+__all__ = ["GROUPS", "anchor", "events", "rest_pages"]
 
 GROUPS: Mapping[str, tuple[str, str]] = {
     "rest-orders": ("Orders", "/orders /quotes /customers /notifications"),
@@ -112,10 +112,11 @@ def group_of(path: str) -> str:
 
 
 def _row(page: str, title: str, described: Document) -> str:
-    return f"| [`{title}`]({page}.md#{_anchor(title)}) | {described['summary']} |"
+    return f"| [`{title}`]({page}.md#{anchor(title)}) | {described['summary']} |"
 
 
-def _anchor(title: str) -> str:
+def anchor(title: str) -> str:
+    """The id of a heading, which links name."""
     return re.sub(r"[^\w]+", "-", title.lower()).strip("-")
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal, Value
 
 __all__ = [
+    "CLIENT_PREFIX",
     "GUEST_PREFIX",
     "ClientCreated",
     "ClientExpired",
@@ -41,6 +42,8 @@ __all__ = [
 StaffRole = Literal["viewer", "fulfilment", "support", "manager", "admin"]
 
 
+CLIENT_PREFIX = "cli_"
+"""How the ids of other programs begin."""
 GUEST_PREFIX = "gst_"
 """Begins the ids of guests: people without an account who got a token for one visit."""
 

@@ -204,7 +204,7 @@ def _with_shipping(
 
 
 def _instead(product: Product | None, at: datetime) -> str:
-    """What to do about a product that has no price in the currency of the order."""
+    """The advice to a client whose currency a product has no price in: another currency that it has, if any."""
     priced = {price.currency for price in product.prices} if product else set[str]()
     found = sorted(each for each in priced if product and price_at(product, each, at) is not None)
     return f"order in {' or '.join(found)}, or leave this line out" if found else "leave this line out"

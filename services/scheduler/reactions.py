@@ -61,7 +61,8 @@ class Alarm:
 
     async def come_again(self, now: datetime) -> None:
         """Have the next tick come soon, or earlier if a timer is due."""
-        await self._set(min(await self._timers.next_due() or now + AWAY_AGAIN, now + AWAY_AGAIN), now)
+        soon = now + AWAY_AGAIN
+        await self._set(min(await self._timers.next_due() or soon, soon), now)
         self.stop()
 
     async def look(self, now: datetime, at_latest: datetime | None = None) -> None:

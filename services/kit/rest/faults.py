@@ -49,7 +49,7 @@ def _field_error(part: Mapping[str, Any], model: object) -> FieldError:
 
 
 def _words(part: Mapping[str, Any], steps: Sequence[str | int], model: object) -> str:
-    """What is wrong and what is allowed."""
+    """The sentence for the client: it names the fault and the values that are allowed."""
     match part["type"], part.get("ctx", {}):
         case "missing", _:
             return "This field is required." if steps else "Send a body."
@@ -61,6 +61,8 @@ def _words(part: Mapping[str, Any], steps: Sequence[str | int], model: object) -
                 return f"Send {FORMS[pattern]}."
             example = _example(model, steps)
             return f"Send a text like {example}, which matches {pattern}." if example else f"It must match {pattern}."
+        case "tuple_type", _:  # a tuple is how Python reads a list of JSON
+            return "It must be a list."
         case "literal_error" | "enum", {"expected": expected}:
             return f"Send {expected}."
         case _:
@@ -70,9 +72,8 @@ def _words(part: Mapping[str, Any], steps: Sequence[str | int], model: object) -
 def _begun_anew(text: str) -> str:
     for before, after in BEGINNINGS:
         if text.startswith(before):
-            text = after + text.removeprefix(before)
-            break
-    return text.replace("a valid tuple", "a list")
+            return after + text.removeprefix(before)
+    return text
 
 
 def _models(kind: object) -> Iterator[type[BaseModel]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic_core import from_json
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
+from services.contracts.users import CLIENT_PREFIX
 from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal, PrincipalKind
 from services.kit.eventstore.port import RecordedEvent
@@ -20,8 +21,6 @@ __all__ = ["TIMELINE_VIEW", "entry_of"]
 
 
 PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
-CLIENT_PREFIX = "cli_"
-"""The ids of other programs begin so."""
 SOMEBODY = "somebody"
 ZEROCART = "zerocart"
 BY_OUTSIDERS = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderFact)

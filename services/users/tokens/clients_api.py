@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from services.contracts.scopes import ACCESS_READ
+from services.contracts.users import CLIENT_PREFIX
 from services.kit.auth.access import needs
 from services.kit.domain.errors import FieldError, Invalid, RuleViolation
 from services.kit.domain.ids import new_id
@@ -61,7 +62,7 @@ async def create_client(
         raise Invalid("expired", detail, (FieldError("expires_at", "expired", detail),))
     command = CreateClient(
         at=cause.at,
-        client_id=new_id("cli"),
+        client_id=new_id(CLIENT_PREFIX.rstrip("_")),
         name=body.name,
         scopes=tuple(dict.fromkeys(body.scopes)),
         expires_at=body.expires_at and body.expires_at.astimezone(UTC),
