@@ -87,7 +87,7 @@ class Options:
         environ, state = os.environ, State.from_environment()
         return cls(
             state=state,
-            archive=folder("ZEROCART_ARCHIVE", state.folder("archive")).absolute(),
+            archive=folder("ZEROCART_ARCHIVE", state.home / "archive").absolute(),
             manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
             edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
             window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
@@ -148,6 +148,7 @@ class Cluster:
 
     async def _start(self) -> Running:
         self._must_be_free(self._options.edge_port)
+        self._options.state.folder("archive")
         await self._start_servers()
         topic = self._manifests.brokers[0].topic
         passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
