@@ -76,7 +76,7 @@ async def test_setup_refuses_an_encoding_that_lacks_characters(postgres_server, 
     await execute(postgres_server.dsn(), "DROP DATABASE odd_encoding")
 
 
-async def test_setup_says_that_settings_lose_orders(database, caplog):
+async def test_setup_names_settings_that_lose_what_was_committed(database, caplog):
     """The server of the tests has `fsync = off`, that of `make test-containers` has not."""
     owner = await asyncpg.connect(database.owner_dsn)
     is_off = await owner.fetchval("SHOW fsync") == "off"

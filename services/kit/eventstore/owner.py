@@ -68,7 +68,7 @@ async def _check(connection: Connection) -> None:
         )
     for setting in row["unsafe"]:
         log(
-            f"{setting} is off: if the machine fails, Postgres can lose accepted orders or the whole database."
+            f"{setting} is off: if the machine fails, Postgres can lose what it has committed, or the whole database."
             f" Set {setting} = on",
             level=logging.WARNING,
             database=row["name"],
