@@ -8,21 +8,40 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from services.kit.commands.cause import Cause
-from services.kit.commands.outcome import Concluded, Decided, Loaded, Prepared
+from services.kit.commands.outcome import Concluded, Decided, Loaded
 from services.kit.domain.decider import Decider
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Conflict, Duplicate, Result, Transaction
+from services.kit.eventstore.port import Append, Appended, Conflict, Duplicate, Result, Transaction
 from services.kit.eventstore.transactions import Contention
+from services.kit.privacy.new_keys import NewKeys
 
 if TYPE_CHECKING:
     from services.kit.commands.handler import CommandHandler
 
-__all__ = ["NOTHING_READ", "Asked", "NotAppended", "Together", "TransactionAttempt", "append_all"]
+__all__ = ["NOTHING_READ", "Asked", "NotAppended", "Prepared", "Together", "TransactionAttempt", "append_all"]
 
 NOTHING_READ: Mapping[str, int] = MappingProxyType({})
 
 C = TypeVar("C")
 S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[S]):
+    """A decision and its append."""
+
+    loaded: Loaded[S]
+    decision: Sequence[Message]
+    append: Append
+    keys: NewKeys
+
+    def after(self, decider: Decider[Any, S], result: Result) -> Decided[S] | Duplicate | Conflict:
+        """The result of the append, with the aggregate after it."""
+        if not isinstance(result, Appended):
+            return result
+        self.keys.remember()
+        after = Loaded(decider.fold(self.decision, self.loaded.state), result.version, result.position)
+        return Decided(after, self.decision, self.append.events, result)
 
 
 class TransactionAttempt(Generic[C, S]):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from services.kit.commands.attempt import NOTHING_READ, Asked, NotAppended, Together, TransactionAttempt
+from services.kit.commands.attempt import NOTHING_READ, Asked, NotAppended, Prepared, Together, TransactionAttempt
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import (
     Complete,
@@ -22,7 +22,6 @@ from services.kit.commands.outcome import (
     Decided,
     Loaded,
     Outcome,
-    Prepared,
     Unchanged,
     error_of,
     version_mismatch,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from services.kit.domain.decider import Decider, Rejected
+from services.kit.domain.decider import Rejected
 from services.kit.domain.errors import FieldError, Invalid, NotFound, RuleViolation, VersionMismatch, ZerocartError
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, NewEvent, Position, Result
-from services.kit.privacy.new_keys import NewKeys
+from services.kit.eventstore.port import START, Appended, Duplicate, NewEvent, Position
 
 __all__ = [
-    "Complete", "Completed", "Concluded", "Decided", "Loaded", "Outcome", "Prepared", "Unchanged", "error_of",
-    "version_mismatch",
+    "Complete", "Completed", "Concluded", "Decided", "Loaded", "Outcome", "Unchanged", "error_of", "version_mismatch",
 ]  # fmt: skip
 
 C = TypeVar("C")
@@ -74,24 +72,6 @@ class Unchanged(Generic[S]):
 
     loaded: Loaded[S]
     error: ZerocartError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared(Generic[S]):
-    """A decision and its append."""
-
-    loaded: Loaded[S]
-    decision: Sequence[Message]
-    append: Append
-    keys: NewKeys
-
-    def after(self, decider: Decider[Any, S], result: Result) -> Decided[S] | Duplicate | Conflict:
-        """The result of the append, with the aggregate after it."""
-        if not isinstance(result, Appended):
-            return result
-        self.keys.remember()
-        after = Loaded(decider.fold(self.decision, self.loaded.state), result.version, result.position)
-        return Decided(after, self.decision, self.append.events, result)
 
 
 Concluded = Decided[S] | Unchanged[S] | Duplicate
