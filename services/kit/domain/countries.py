@@ -19,7 +19,7 @@ _ASSIGNED = (
     "YT ZA ZM ZW"
 )
 _BESIDE = "XK ZZ"
-"""Codes that ISO 3166-1 leaves to users: carriers use XK for Kosovo, and the sandbox refuses to deliver to ZZ."""
+"""Codes that ISO 3166-1 never assigns: carriers use XK for Kosovo, and ZZ is a place to which nobody delivers."""
 COUNTRIES = frozenset([*_ASSIGNED.split(), *_BESIDE.split()])
 
 _INSTEAD = {"UK": "GB", "EL": "GR", "FX": "FR", "AN": "CW, SX or BQ", "CS": "RS or ME", "TP": "TL", "ZR": "CD"}
