@@ -32,7 +32,7 @@ from tools.knative_local.ports import free_port, holder_of, is_free, listens_alo
 from tools.knative_local.postgres import PostgresServer
 from tools.knative_local.process import ServerFailedError, spawn, stop, wait_for_port, wrapped
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
-from tools.knative_local.secrets import local_secrets
+from tools.knative_local.secrets import local_secrets, require_vault_key
 from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
 from tools.knative_local.view_build import ViewBuild
@@ -153,6 +153,7 @@ class Cluster:
         passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
         self._say("migrating the databases")
         await self._databases(passwords)
+        await require_vault_key(self._options.state, self._dsn(LOG_DATABASE))
         await create_topic(self._bootstrap, topic, PARTITIONS)
         self._ports = {name: int(port) for name, port in self._options.state.ports().items()}
         self._ports["smtp"] = await self.mail.start(self._free(self._ports.get("smtp", 0)))
