@@ -54,7 +54,7 @@ async def owner_connection(dsn: str, name: str) -> AsyncGenerator[Connection]:
 
 
 async def _check(connection: Connection) -> None:
-    row = await connection.fetchrow(FACTS)
+    [row] = await connection.fetch(FACTS)
     if row["encoding"] != "UTF8":
         raise ZerocartError(
             "bad-database",
