@@ -116,3 +116,11 @@ def test_prometheus_scrapes_only_watch():
     (job,) = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["watch:8080"]}]
     assert COMPOSE["watch"]["entrypoint"] == ["python", "-m", "services.operations.watch"]
+
+
+def test_what_the_services_wait_for_is_tried_again_as_often_as_on_a_cluster():
+    """`up` fails at the first failure of a container that is not started again, and then no edge starts."""
+    for name, job in {"setup": "setup", "build-views": "builds"}.items():
+        text = (ROOT / f"charts/zerocart/templates/{job}.yaml").read_text()
+        (limit,) = re.findall(r"backoffLimit: (\d+)", text)
+        assert COMPOSE[name]["restart"] == f"on-failure:{limit}"
