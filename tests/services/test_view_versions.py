@@ -26,7 +26,7 @@ from services.projection.view import DecodedEvent, View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from tests.drill import Drill
-from tests.services.read_side import AT, ReadSide, admin_of, confirmed, counted, created, pages_of, running
+from tests.services.read_side import AT, ReadSide, admin_of, built, confirmed, counted, created, pages_of, running
 
 CREATED = "zerocart.orders.order.created.v1"
 
@@ -51,8 +51,7 @@ async def post(side: ReadSide, path: str, body: dict[str, Any], status: int = 20
 async def rebuilt(side: ReadSide, view: str = "orders", then: str = "switch_if_equal") -> dict[str, Any]:
     """The newest version of a view after a rebuild."""
     await post(side, f"{view}/rebuild", {"then": then}, 202)
-    answer = await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
-    return answer.json()["versions"][-1]
+    return (await built(side.projection, view))[-1]
 
 
 async def some_orders(side: ReadSide, first: int = 0, count: int = 5) -> list[RecordedEvent]:
@@ -301,8 +300,8 @@ async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, data
     await pages.build(VIEWS["orders"], 2, events_max=15)  # and then its process is killed
     half = (await newest(pages)).checkpoint
     async with running(database) as another:
-        answer = await another.projection.get("/projection/views/orders?wait_seconds=20")
-    assert [each["state"] for each in answer.json()["versions"]] == ["kept", "serving"]
+        versions = await built(another.projection, "orders")
+    assert [each["state"] for each in versions] == ["kept", "serving"]
     assert (await newest(pages)).checkpoint > half
     assert (await side.get("/orders"))["total"] == 40
     await pages.database.close()
@@ -400,7 +399,7 @@ async def test_a_stopped_first_version_is_reported_and_serves_after_a_skip(side,
     for view in (name for name, view in VIEWS.items() if CREATED in view.reads):
         where = (await newest(pages, view)).stopped_at
         await post(side, f"{view}/skip", {"position": where, "reason": "written by hand"})
-        await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
+        await built(side.projection, view)
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
     for one in (pages.database, reader):
         await one.close()
