@@ -304,7 +304,7 @@ async def test_a_stream_ends_when_its_token_expires(world, monkeypatch):
     monkeypatch.setattr(streams, "_heartbeat_seconds", 0.1)
     monkeypatch.setattr(streams, "_recheck_seconds", 0.0)
     now = time.time()
-    brief = authorization(iat=now - 60, exp=now - CLOCK_SKEW_SECONDS + 5)
+    brief = authorization(iat=now - 60, exp=now - CLOCK_SKEW_SECONDS + 15)
     async with listening(world, token=brief) as listener:
         await world.orders("ord_1")
         assert (await listener.next())["subject"] == "ord_1"
