@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import partial
 
 from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderFailed, PricedFields
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Complete, Completed, Loaded, Outcome, error_of
 from services.kit.domain.decider import Rejected
 from services.orders import buyers, coupon_uses

@@ -20,8 +20,9 @@ from services.contracts.users import (
     UserReinstated,
     UserSuspended,
 )
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Loaded, Outcome
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.message import Message

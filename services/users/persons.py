@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.contracts.users import PersonErased
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Command, Decider
 from services.kit.domain.errors import RuleViolation
 from services.kit.domain.message import Message

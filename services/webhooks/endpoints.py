@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
 from services.kit.commands.stamping import record
 from services.kit.domain.errors import NotFound, RuleViolation

@@ -1,7 +1,7 @@
 """What one order costs after it was placed: processor time, transactions, bytes of WAL, events and deliveries.
 
 `python -m tests.bench.bench_order --beside PATH` measures a second checkout in turn with this one, each on a local cluster
-of its own. Processor time (user and system, from /proc) hardly depends on other work of the machine; rates do.
+of its own; `--products 1 100` measures orders for the same product in turn with orders for one of a hundred. Processor time (user and system, from /proc) hardly depends on other work of the machine; rates do.
 """
 
 from __future__ import annotations
@@ -38,16 +38,13 @@ WARM_ORDERS = 160
 """Enough for services to have as many processes as under the load that is measured."""
 SINGLE_ORDERS = 20
 SHOWN_MS = 0.05
-PRODUCT = "BENCH"
 ITEM = {
-    "product_id": PRODUCT,
     "product_name": "Mug",
     "quantity": 1,
     "unit_price": {"amount": "4.50", "currency": "GBP"},
 }
 ORDER = {
     "email": "bench@example.com",
-    "items": [ITEM],
     "shipping_address": {"name": "Ann", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
     "payment_method": {"kind": "card", "token": "tok_approve"},
 }
@@ -66,10 +63,11 @@ LATENCIES = """
 
 @dataclass
 class Checkout:
-    """A checkout with its own environment and a running local cluster."""
+    """A checkout with its own environment and a running local cluster, whose orders want one of `products`."""
 
     path: Path
     home: Path
+    products: int = 1
     rounds: list[Counter[str]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -90,13 +88,24 @@ class Checkout:
         return done.stdout
 
     @contextmanager
-    def up(self) -> Generator[None]:
+    def up(self, products: int = 1) -> Generator[None]:
         self.command("up", "--detach")
         try:
-            self.call("PUT", f"/stock/{PRODUCT}", {"product_name": "Mug", "on_hand": 10_000_000})
+            for number in range(products):
+                self.call("PUT", f"/stock/BENCH-{number}", {"product_name": "Mug", "on_hand": 10_000_000})
             yield
         finally:
             self.command("down")
+
+    @property
+    def name(self) -> str:
+        """The heading of its column."""
+        return f"{self.path.name} {self.products}"
+
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """An order for each product."""
+        return [ORDER | {"items": [ITEM | {"product_id": f"BENCH-{number}"}]} for number in range(self.products)]
 
     @property
     def running(self) -> Running:
@@ -172,7 +181,7 @@ async def place(checkout: Checkout, orders: int, callers: int) -> float:
     connection = await asyncpg.connect(running.owner_dsn)
     wanted = await connection.fetchval(CONFIRMED) + orders
     start = time.perf_counter()
-    await many(running.edge_url, "/orders", orders, callers, token, ORDER)
+    await many(running.edge_url, "/orders", orders, callers, token, checkout.orders)
     while await connection.fetchval(CONFIRMED) < wanted:
         assert time.perf_counter() - start < CONFIRM_SECONDS_MAX, "not all orders were confirmed"
         await asyncio.sleep(0.1)
@@ -218,7 +227,7 @@ def report(checkouts: list[Checkout]) -> None:
     for each in checkouts:
         for numbers in each.rounds:
             numbers["all processes ms"] = sum(value for name, value in numbers.items() if name.endswith(" ms"))
-    row("per order (medians)", [each.path.name for each in checkouts])
+    row("per order (medians)", [each.name for each in checkouts])
     names = sorted(checkouts[0].rounds[0], key=lambda name: (not name.endswith(" ms"), -middle(checkouts[0], name)))
     for name in names:
         if max(middle(each, name) for each in checkouts) >= SHOWN_MS:
@@ -248,13 +257,16 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=200, help="in each round (default 200)")
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--products", type=int, nargs="+", default=[1], help="the orders want one of so many products")
     options = parser.parse_args()
     paths = [ROOT, *([options.beside.resolve()] if options.beside else [])]
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores, {options}", flush=True)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        checkouts = [Checkout(path, Path(folder) / str(number)) for number, path in enumerate(paths)]
-        for each in checkouts:
-            running.enter_context(each.up())
+        checkouts: list[Checkout] = []
+        for number, path in enumerate(paths):
+            same = [Checkout(path, Path(folder) / str(number), products) for products in options.products]
+            running.enter_context(same[0].up(max(options.products)))
+            checkouts += same
         asyncio.run(run(checkouts, options))
         report(checkouts)
     print(f"load average {os.getloadavg()[0]:.1f}", flush=True)

@@ -122,11 +122,13 @@ def process_seconds(pid: int) -> float:
     return total
 
 
-class Orders:
-    """The orders service of a checkout, with a database and a topic of its own; `processes` has the URL of each."""
+class Served:
+    """A service of a checkout, with a database and a topic of its own; `processes` has the URL of each."""
 
-    def __init__(self, checkout: Path, number: int, postgres: PostgresServer, kafka: KafkaServer) -> None:
-        self.name = checkout.name
+    def __init__(
+        self, checkout: Path, number: int, postgres: PostgresServer, kafka: KafkaServer, service: str = "orders"
+    ) -> None:
+        self.name, self._service = checkout.name, service
         self.figures: dict[str, Figures] = defaultdict(Figures)
         database = f"bench{number}"
         self.owner = postgres.dsn(database)
@@ -134,15 +136,15 @@ class Orders:
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "ZEROCART_TOPIC": f"bench{number}",
             "ZEROCART_OWNER_DATABASE_URL": self.owner,
-            "ZEROCART_ROLE_PASSWORDS": json.dumps({"orders": PASSWORD}),
-            "ZEROCART_DATABASE_URL": postgres.dsn(database, "zerocart_orders", PASSWORD),
+            "ZEROCART_ROLE_PASSWORDS": json.dumps({service: PASSWORD}),
+            "ZEROCART_DATABASE_URL": postgres.dsn(database, f"zerocart_{service}", PASSWORD),
             "ZEROCART_VAULT_KEYS": VAULT_KEY,
             "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
             "PYTHONPATH": str(checkout),
         }
         self._environ, self._checkout = {**os.environ, **environ}, checkout
         self._run("services.setup").wait()
-        self.has_catalogue = asyncio.run(filled(self.owner))
+        self.has_catalogue = service == "orders" and asyncio.run(filled(self.owner))
         self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.start()
 
@@ -150,7 +152,7 @@ class Orders:
         """Start one process more."""
         self._environ["PORT"] = str(port := free_port())
         url = f"http://127.0.0.1:{port}"
-        self.processes.append((url, self._run("services.run", "orders")))
+        self.processes.append((url, self._run("services.run", self._service)))
         wait_for(url)
 
     def _run(self, *module: str) -> subprocess.Popen[bytes]:
@@ -207,9 +209,9 @@ def compare(
     asyncio.run(make_naive(postgres.dsn()))
     bare = Bare(folder, "naive", NAIVE, {"DSN": postgres.dsn()})
     stack.callback(bare.close)
-    services: list[Orders] = []
+    services: list[Served] = []
     for number, checkout in enumerate(checkouts):
-        services.append(orders := Orders(checkout, number, postgres, kafka))
+        services.append(orders := Served(checkout, number, postgres, kafka))
         stack.callback(orders.close)
     token = authorization()["Authorization"].removeprefix("Bearer ")
     naive: dict[str, Figures] = defaultdict(Figures)

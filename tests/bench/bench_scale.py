@@ -2,28 +2,39 @@
 
 `python -m tests.bench.bench_scale [posts] [chain]` runs everything first on one core and then on two, the load generator
 included, because rates say nothing if a part has cores of its own. `docs/scaling.md` explains the tables.
+`python -m tests.bench.bench_scale stock [CHECKOUT …]` measures one process of inventory, of this checkout and of others in
+turn, while all orders want the same product and while they want many. It uses all cores.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import resource
+import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
+from services.contracts.fulfillment import RunCompleted, WantedItem
+from services.contracts.inventory import InventoryCheck
+from services.kit.domain.instants import instant_text
+from services.kit.domain.message import Message
+from services.kit.service.service import EVENTS
 from tests.architecture.rules import ROOT
 from tests.bench.bench_order import Checkout, measure, place
-from tests.bench.bench_place import ROUNDS, Load, Orders, process_seconds
-from tests.bench.bench_system import many
+from tests.bench.bench_place import ROUNDS, Load, Served, process_seconds
+from tests.bench.bench_system import many, request, send
 from tests.tokens import authorization
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.postgres import PostgresServer
@@ -35,6 +46,10 @@ CALLERS = 32
 REQUESTS = 2_000
 CHAIN_ORDERS = 200
 CHAIN_CALLERS = 16
+STOCK_ORDERS = {1: 100, 8: 400, 32: 800}
+"""Orders by callers."""
+STOCK_CALLERS = tuple(STOCK_ORDERS)
+STOCK_PRODUCTS = (1, 1_000)
 LOAD = Load("1 line", 1, REQUESTS, CALLERS)
 DATABASE = """
     SELECT sum(xact_commit + xact_rollback)::float AS transactions, (pg_current_wal_lsn() - '0/0')::float AS wal
@@ -89,7 +104,7 @@ def posts(cores: int) -> None:
         for server in (postgres, kafka):
             server.start()
             stack.callback(server.stop)
-        orders = Orders(ROOT, 0, postgres, kafka)
+        orders = Served(ROOT, 0, postgres, kafka)
         stack.callback(orders.close)
         for _ in range(max(PROCESSES) - 1):
             orders.start()
@@ -163,9 +178,77 @@ def chain(cores: int) -> None:
                 print(f"  {name} {costs[name]:.1f}", flush=True)
 
 
+def stock(checkouts: Sequence[Path]) -> None:
+    """Reserve the goods of orders and commit them, in one process of inventory."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        postgres, kafka = PostgresServer(Path(folder) / "postgres"), KafkaServer(Path(folder) / "kafka")
+        for server in (postgres, kafka):
+            server.start()
+            stack.callback(server.stop)
+        services = [Served(path, number, postgres, kafka, "inventory") for number, path in enumerate(checkouts)]
+        for each in services:
+            stack.callback(each.close)
+            asyncio.run(stocked(each.owner))
+        measured: dict[tuple[str, int, int], list[Counter[str]]] = defaultdict(list)
+        for turn in range(ROUNDS + 1):
+            for callers, products, each in itertools.product(STOCK_CALLERS, STOCK_PRODUCTS, services):
+                figures = _reserved(each, postgres, products, callers)
+                if turn:
+                    measured[each.name, callers, products].append(figures)
+        for (name, callers, products), rounds in measured.items():
+            middle = {part: statistics.median(each[part] for each in rounds) for part in rounds[0]}
+            told = ", ".join(f"{part} {value:.2f}" for part, value in middle.items())
+            print(f"{name:<10} {callers:>2} callers, {products:>3} products: {told}", flush=True)
+
+
+async def stocked(owner: str) -> None:
+    connection = await asyncpg.connect(owner)
+    rows = [(f"P{number:06}", 100_000_000, 0) for number in range(max(STOCK_PRODUCTS))]
+    await connection.copy_records_to_table(
+        "stock", schema_name="inventory", records=rows, columns=("product_id", "on_hand", "reserved")
+    )
+    await connection.close()
+
+
+def _reserved(service: Served, postgres: PostgresServer, products: int, callers: int) -> Counter[str]:
+    [(url, process)] = service.processes
+    orders = [f"ord_{uuid4().hex}" for _ in range(STOCK_ORDERS[callers])]
+    items = [(WantedItem(product_id=f"P{n % products:06}", quantity=1),) for n in range(len(orders))]
+    checks = [
+        InventoryCheck(saga_id=order, step="inventory", items=wanted)
+        for order, wanted in zip(orders, items, strict=True)
+    ]
+    phases: dict[str, list[Message]] = {"reserve": [*checks], "commit": [RunCompleted(saga_id=each) for each in orders]}
+    before = process_seconds(process.pid), process_seconds(postgres.pid)
+    figures: Counter[str] = Counter()
+    for name, messages in phases.items():
+        requests, start = [delivery(message) for message in messages], time.perf_counter()
+        asyncio.run(send(url, requests, callers))
+        figures[f"{name}/s"] = len(orders) / (time.perf_counter() - start)  # pyright: ignore[reportArgumentType]
+    after = process_seconds(process.pid), process_seconds(postgres.pid)
+    for part, used, then in zip(("inventory ms", "Postgres ms"), after, before, strict=True):
+        figures[part] = 1000 * (used - then) / len(orders)  # pyright: ignore[reportArgumentType]
+    return figures
+
+
+def delivery(message: Message) -> bytes:
+    """The request by which delivery hands a message over."""
+    attributes = {
+        "specversion": "1.0",
+        "id": uuid4().hex,
+        "source": "/zerocart/fulfillment",
+        "type": message.type,
+        "time": instant_text(datetime.now(UTC)),
+    }
+    headers = "".join(f"ce-{name}: {value}\r\n" for name, value in attributes.items())
+    return request(EVENTS, headers, message.model_dump_json().encode())
+
+
 def main() -> None:
     wanted = sys.argv[1:] or ["posts", "chain"]
     print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores", flush=True)
+    if wanted[0] == "stock":
+        stock([ROOT, *(Path(path).resolve() for path in wanted[1:])])
     for cores in CORES:
         if "posts" in wanted:
             posts(cores)

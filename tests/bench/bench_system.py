@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -135,28 +135,39 @@ async def many(
 
     They send `placed`; if it has several orders, one after the other.
     """
-    parts = urlsplit(url)
-    left = iter(range(count))
     orders = placed if isinstance(placed, list | tuple) else [placed or order((PRODUCT, 1))]
     bodies = [json.dumps(each).encode() for each in orders]
-    fixed = (
-        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
+    authorized = f"authorization: Bearer {token}\r\n"
+    begun = time.time_ns()
+    requests = (
+        request(path, f"{authorized}idempotency-key: {number}-{begun}\r\n", bodies[number % len(bodies)])
+        for number in range(count)
     )
+    start = time.perf_counter()
+    await send(url, requests, callers)
+    return count / (time.perf_counter() - start)
+
+
+def request(path: str, headers: str, body: bytes) -> bytes:
+    """A POST request; each header ends with CRLF."""
+    head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{headers}"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def send(url: str, requests: Iterable[bytes], callers: int) -> None:
+    """Send each request once; each caller has a connection, and sends the next request after the answer to its last."""
+    parts, left = urlsplit(url), iter(requests)
 
     async def work() -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        for number in left:
-            body = bodies[number % len(bodies)]
-            key = f"idempotency-key: {number}-{time.time_ns()}\r\ncontent-length: {len(body)}\r\n\r\n"
-            writer.write(f"{fixed}{key}".encode() + body)
+        for each in left:
+            writer.write(each)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             assert head.startswith(b"http/1.1 20"), head
-            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r")[0]))
+            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r")[0] or 0))
         writer.close()
 
-    start = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(callers)))
-    return count / (time.perf_counter() - start)
 
 
 async def until_confirmed(dsn: str, count: int) -> None:

@@ -47,6 +47,7 @@ def refuse(route: Route) -> None:
 def test_dead_letters_are_replayed_as_filtered_and_those_refused_are_named(operator: Person, shop: Shop, local: Local):
     page = operator.page
     run(local, LETTERS.format(name="lost", count=12))
+    run(local, LETTERS.format(name="elsewhere", count=1))
     page.route("**/dl_lost0003/replay", refuse)
     operator.visit("/failed")
     page.get_by_label("Message", exact=True).select_option("zerocart.tests.lost.v1")
@@ -59,7 +60,7 @@ def test_dead_letters_are_replayed_as_filtered_and_those_refused_are_named(opera
     expect(told.get_by_role("listitem")).to_have_text("1 Not this one.tests.lost of ord_3")
     operator.press("Close")
     expect(letters).to_have_count(1)
-    page.get_by_label("Service", exact=True).select_option("fulfillment")
+    page.get_by_label("Service", exact=True).select_option("elsewhere")
     expect(page.get_by_role("button", name="Replay all … parked messages")).to_have_attribute("aria-disabled", "true")
 
 

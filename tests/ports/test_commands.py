@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +13,17 @@ from typing import ClassVar
 import asyncpg
 import pytest
 
+from services.kit.commands.attempt import Asked, TransactionAttempt, append_all
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Completed
 from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.errors import IdempotencyKeyReused, NotFound, RuleViolation, Unavailable, VersionMismatch
 from services.kit.domain.message import Message
 from services.kit.eventstore.outbox import Relay
-from services.kit.eventstore.port import Mark, RecordedEvent
+from services.kit.eventstore.port import Mark, RecordedEvent, Transaction
 from services.kit.privacy.vault import MemoryVault
+from services.kit.telemetry import tracing
 from tests.ports.harness import AT, MemoryHarness, PostgresHarness
 
 
@@ -344,6 +347,74 @@ async def test_rows_that_work_writes_are_committed_with_the_events_or_not_at_all
     async with one.handler.store.transaction() as transaction:
         found = [row["key"] for row in await transaction.fetch("SELECT key FROM failures")]
     assert found == ["row 5"]
+
+
+class Together:
+    """Deposits that are carried out together, and the commands of each transaction."""
+
+    def __init__(self, teller: Teller) -> None:
+        self.handler = teller.handler
+        self.runs: list[list[str]] = []
+
+    async def __call__(self, *asked: tuple[str, int, str]) -> list[str]:
+        """The kind of result of each deposit: the account, the amount and the mark."""
+        commands = [
+            Asked(account, Deposit(at=AT, amount=amount), Cause(AT, mark=Mark(mark))) for account, amount, mark in asked
+        ]
+
+        async def work(_: Transaction, begun: Sequence[tuple[Deposit, TransactionAttempt[Deposit, int]]]) -> None:
+            self.runs.append([f"{command.amount}" for command, _ in begun])
+            for command, attempt in begun:
+                if command.amount == 13:
+                    raise ValueError("13")
+                await attempt.decide(command)
+            await append_all([attempt for _, attempt in begun])
+
+        results = await self.handler.transact_together(ACCOUNT, commands, work)
+        return [type(result).__name__ for result in results]
+
+    async def balances(self, *accounts: str) -> list[int]:
+        return [(await self.handler.reload(ACCOUNT, account)).state for account in accounts]
+
+
+async def test_commands_on_different_aggregates_share_a_transaction(open_teller):
+    together = Together(open_teller("transact"))
+    assert await together(("a", 5, "1"), ("b", 6, "2")) == ["Decided"] * 2
+    assert (together.runs, await together.balances("a", "b")) == ([["5", "6"]], [5, 6])
+
+
+async def test_a_repeat_or_a_refusal_has_no_effect_on_the_commands_beside_it(open_teller):
+    together = Together(open_teller("transact"))
+    await together(("a", 5, "1"))
+    done = await together(("a", 5, "1"), ("b", 6, "2"), ("c", -1, "3"), ("d", 0, "4"))
+    assert done == ["Duplicate", "Decided", "Unchanged", "Unchanged"]
+    assert await together.balances("a", "b", "c", "d") == [5, 6, 0, 0]
+
+
+async def test_commands_together_that_start_from_outdated_states_start_again(open_teller):
+    together, other = Together(open_teller("transact")), Together(open_teller("transact"))
+    await together(("a", 5, "1"), ("b", 5, "2"))
+    await other(("b", 5, "3"))
+    assert await together(("a", 1, "4"), ("b", -9, "5")) == ["Decided"] * 2
+    assert await together.balances("a", "b") == [6, 1]
+
+
+async def test_the_failure_of_a_command_is_not_that_of_the_commands_beside_it(open_teller, caplog):
+    together = Together(open_teller("transact"))
+    with caplog.at_level(logging.WARNING):
+        assert await together(("a", 5, "1"), ("b", 13, "2")) == ["Decided", "ValueError"]
+    assert "one by one" in caplog.text
+    assert await together.balances("a") == [5]
+
+
+async def test_events_continue_the_trace_in_which_their_command_began(open_teller):
+    one = open_teller("handle")
+    with tracing.span("request", "server", f"00-{'a' * 32}-{'b' * 16}-01"):
+        cause = Cause(AT)
+    with tracing.span("task", "server", f"00-{'c' * 32}-{'d' * 16}-01"):
+        await one.handler.handle(ACCOUNT, "a", Deposit(at=AT, amount=5), cause)
+    (event,) = one.published.events
+    assert json.loads(event.meta)["traceparent"].split("-")[1] == "a" * 32
 
 
 class Adviser:

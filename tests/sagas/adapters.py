@@ -13,8 +13,9 @@ from services.contracts.payments import ReportedChange
 from services.inventory.domain import RESERVATION, Extend, Reservation, ReservationCommand, Reserve, movements
 from services.inventory.levels import Level
 from services.inventory.stock import StockRoom
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Money
 from services.kit.eventstore.memory import MemoryEventStore, MemoryTransaction
 from services.kit.resilience.outgoing import CallFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from itertools import count
 
 import asyncpg
@@ -181,5 +181,32 @@ async def test_a_commit_that_two_processes_handle_at_once_moves_the_stock_once(d
     assert await owner.fetchval("SELECT count(*) FROM inventory.events") == 2
     for connection in (owner, watcher):
         await connection.close()
+    for log in logs:
+        await log.close()
+
+
+async def test_orders_that_want_the_last_units_share_transactions_and_are_answered_once(database):
+    """Each request comes twice, and two processes handle it; 25 of 60 orders get the units."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("INSERT INTO inventory.stock (product_id, on_hand, reserved) VALUES ('P', 25, 0)")
+    logs = [PostgresEventStore(database.dsn("inventory"), "inventory") for _ in range(2)]
+    rooms = [StockRoom(CommandHandler("inventory", log, Relay(log.outbox, Published()), MemoryVault())) for log in logs]
+    reserved: list[Awaitable[None]] = []
+    for number in range(120):
+        order_id = f"o{number % 60}"
+        request = InventoryCheck(saga_id=order_id, step="s", items=(WantedItem(product_id="P", quantity=1),))
+        command = Reserve(at=EPOCH, order_id=order_id, request=request, expires_at=EPOCH)
+        room = rooms[number % 7 > 3]
+        reserved.append(room.reserve(command, Cause(EPOCH, order_id, mark=Mark(order_id))))
+    await asyncio.gather(*reserved)
+    assert [*map(tuple, await owner.fetch("SELECT on_hand, reserved FROM inventory.stock"))] == [(25, 25)]
+    assert await owner.fetchval("SELECT count(*) FROM inventory.held") == 25
+    events = await owner.fetch(
+        "SELECT stream, data::json->'all_items_available' AS held, xmin::text AS transaction FROM log.events"
+    )
+    assert Counter(row["held"] for row in events) == {"true": 25, "false": 35}
+    assert len({row["stream"] for row in events}) == 60
+    assert len({row["transaction"] for row in events}) < 60
+    await owner.close()
     for log in logs:
         await log.close()

@@ -23,7 +23,7 @@ from services.operations.counts import Counts
 from services.projection.building import Builder
 from tests.services.read_side import pages_of
 from tests.services.system import order, running
-from tools.knative_local.queue_depths import queue_depths
+from tools.knative_local.queue_depths import MAKE_AGAIN, RESTORE, queue_depths
 from tools.knative_local.state import Running
 
 HIDDEN = "SELECT count(*) FROM log.events WHERE position > (log.horizon(0)).horizon"
@@ -87,10 +87,27 @@ async def test_an_event_that_no_view_shows_leaves_no_view_behind(database, count
     after = await numbers(counts)
     assert after['log_events_total{producer="users",type="zerocart.users.user.registered.v1"}'] == 1
     assert {name: lag for name, lag in after.items() if name.startswith("projection_lag_events") and lag} == {}
-    here = Running(
-        0, "", "", database.owner_dsn, database.read_owner_dsn, database.owner_dsn, bootstrap_servers="", topic=""
-    )
+    here = running_on(database.owner_dsn, database.read_owner_dsn)
     assert (await queue_depths(here))["projection_lag"] == 0
+
+
+def running_on(owner_dsn: str, read_owner_dsn: str) -> Running:
+    return Running(0, "", "", owner_dsn, read_owner_dsn, owner_dsn, bootstrap_servers="", topic="")
+
+
+async def problems(here: Running) -> list[str]:
+    found = (await queue_depths(here))["problems"]
+    assert isinstance(found, list)
+    return found
+
+
+async def test_a_dropped_database_is_reported_with_the_remedy(database):
+    here = running_on(database.owner_dsn, database.read_owner_dsn + "_dropped")
+    (problem,) = await problems(here)
+    assert problem.startswith("The read database is not complete") and problem.endswith(f"{MAKE_AGAIN}.")
+    here = running_on(database.owner_dsn + "_dropped", database.read_owner_dsn)
+    (problem,) = await problems(here)
+    assert problem.startswith("The event store is not complete") and problem.endswith(f"{RESTORE}.")
 
 
 async def test_an_event_that_a_view_shows_leaves_it_behind(database, counts):

@@ -96,7 +96,7 @@ def test_different_rows_are_shown_and_the_command_fails(projection: RestClient, 
     assert follow(projection) == 1
     out = capsys.readouterr().out
     assert "1 differ, 0 only before, 1 only now, such as ord_1, ord_2" in out
-    assert "has read every event and waits; version 2" in out
+    assert "has read every event and waits for your decision: `zerocart views orders --switch 2` lets it serve" in out
 
 
 def test_a_stopped_version_is_printed_with_the_next_step(projection: RestClient, capsys) -> None:

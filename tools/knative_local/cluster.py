@@ -32,7 +32,7 @@ from tools.knative_local.ports import free_port, holder_of, is_free, listens_alo
 from tools.knative_local.postgres import PostgresServer
 from tools.knative_local.process import ServerFailedError, spawn, stop, wait_for_port, wrapped
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
-from tools.knative_local.secrets import local_secrets
+from tools.knative_local.secrets import local_secrets, require_vault_key
 from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
 from tools.knative_local.view_build import ViewBuild
@@ -87,7 +87,7 @@ class Options:
         environ, state = os.environ, State.from_environment()
         return cls(
             state=state,
-            archive=folder("ZEROCART_ARCHIVE", state.folder("archive")).absolute(),
+            archive=folder("ZEROCART_ARCHIVE", state.home / "archive").absolute(),
             manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
             edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
             window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
@@ -148,11 +148,13 @@ class Cluster:
 
     async def _start(self) -> Running:
         self._must_be_free(self._options.edge_port)
+        self._options.state.folder("archive")
         await self._start_servers()
         topic = self._manifests.brokers[0].topic
         passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
         self._say("migrating the databases")
         await self._databases(passwords)
+        await require_vault_key(self._options.state, self._dsn(LOG_DATABASE))
         await create_topic(self._bootstrap, topic, PARTITIONS)
         self._ports = {name: int(port) for name, port in self._options.state.ports().items()}
         self._ports["smtp"] = await self.mail.start(self._free(self._ports.get("smtp", 0)))
@@ -168,9 +170,8 @@ class Cluster:
             log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log, self._cores)
         self.build_views()
-        identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
-        self.clock = PingClock(sources, base_urls, identity=identity)
+        self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         await self._wait_for_edge()

@@ -11,10 +11,13 @@ from tools.knative_local.state import Running
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["queue_depths"]
+__all__ = ["MAKE_AGAIN", "RESTORE", "queue_depths"]
 
 T = TypeVar("T")
 CONNECT_SECONDS_MAX = 5.0
+MAKE_AGAIN = "zerocart down, then zerocart up --detach makes it again from the events"
+RESTORE = "restore a backup (docs/operate.md)"
+EVENT_STORE = "event store"
 
 DEPTHS: Mapping[str, str] = {
     "outbox_depth": "SELECT count(*) FROM log.outbox",
@@ -43,8 +46,8 @@ async def queue_depths(running: Running) -> dict[str, int | list[str] | None]:
     projection_lag is the number of events that the view furthest behind has yet to show; stopped_views has names.
     """
     problems: list[str] = []
-    async with _connected("event store", running.owner_dsn, problems) as store:
-        depths = {name: await _asked("event store", store, sql, problems) for name, sql in DEPTHS.items()}
+    async with _connected(EVENT_STORE, running.owner_dsn, problems) as store:
+        depths = {name: await _asked(EVENT_STORE, store, sql, problems) for name, sql in DEPTHS.items()}
         async with _connected("read database", running.read_owner_dsn, problems) as read:
             lag = await _or_none("read database", _lag(store, read), problems) if store and read else None
             stopped = await _or_none("read database", read.fetch(STOPPED), problems) if read else None
@@ -81,8 +84,9 @@ async def _or_none(name: str, answer: Awaitable[T], problems: list[str]) -> T | 
 
     try:
         return await answer
-    except asyncpg.UndefinedTableError as error:
-        problems.append(f"The {name} has no tables yet ({error}): zerocart down, then zerocart up makes them.")
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidCatalogNameError) as error:
+        then = RESTORE if name == EVENT_STORE else MAKE_AGAIN
+        problems.append(f"The {name} is not complete ({error}): {then}.")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         problems.append(f"The {name} does not answer: {error or type(error).__name__}")
     return None

@@ -8,13 +8,19 @@ import secrets
 
 from services.contracts.scopes import EVERY_SCOPE
 from services.kit.auth.signing import SigningKeys
+from services.kit.config.secrets import plain
+from services.kit.domain.errors import ZerocartError
+from services.kit.privacy.wrapping import Wrapping
+from tools.knative_local.process import ServerFailedError
 from tools.knative_local.state import State
 
-__all__ = ["OPERATOR", "local_secrets", "signing_key"]
+__all__ = ["OPERATOR", "local_secrets", "require_vault_key", "signing_key"]
 
 OPERATOR = "operator"
 """The client id of the operator; its secret is `operator-secret` in `secrets.json`."""
 KEY_BYTES = 32
+VAULT_KEYS = "vault-keys"
+SOME_KEYS = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL LIMIT 100"
 
 
 def local_secrets(state: State) -> dict[str, str]:
@@ -24,7 +30,7 @@ def local_secrets(state: State) -> dict[str, str]:
             "users-account-key": _key,
             "mail-token-keys": _key,
             "webhook-keys": _key,
-            "vault-keys": _key,
+            VAULT_KEYS: _key,
             "users-signing-keys": signing_key,
             "operator-secret": _key,
             "delivery-key": signing_key,
@@ -38,6 +44,35 @@ def local_secrets(state: State) -> dict[str, str]:
         "token-keys": _published(known["users-signing-keys"]),
         "events-keys": _published(known["delivery-key"]),
     }
+
+
+async def require_vault_key(state: State, owner_dsn: str) -> None:
+    """ServerFailedError if the vault key in the state folder does not open the personal data in the event store.
+
+    With another key all open orders would stop: no service could read the addresses.
+    """
+    import asyncpg
+
+    connection = await asyncpg.connect(owner_dsn)
+    try:
+        rows = await connection.fetch(SOME_KEYS)
+    finally:
+        await connection.close()
+    wrapping = Wrapping(plain(state.known_secrets().get(VAULT_KEYS, "")))
+    if not all(_opens(wrapping, row["person"], row["wrapped"]) for row in rows):
+        file = state.home / "secrets.json"
+        raise ServerFailedError(
+            f"The vault key in {file} does not open the personal data in the event store: put the file back from a"
+            " backup. If the key is lost for good, set ZEROCART_HOME to another folder."
+        )
+
+
+def _opens(wrapping: Wrapping, person: str, wrapped: bytes) -> bool:
+    try:
+        wrapping.unwrap(person, wrapped)
+    except ZerocartError:  # another key, or none
+        return False
+    return True
 
 
 def _published(pem: str) -> str:

@@ -137,6 +137,10 @@ class State:
         self._write("secrets.json", json.dumps(known))
         return known
 
+    def known_secrets(self) -> dict[str, str]:
+        """The secrets that were made before."""
+        return self._read("secrets.json")
+
     def ports(self) -> dict[str, str]:
         """The ports that services had last time."""
         return self._read("ports.json")
@@ -147,7 +151,13 @@ class State:
 
     def _read(self, name: str) -> dict[str, str]:
         file = self.home / name
-        return json.loads(file.read_text()) if file.exists() else {}
+        try:
+            found: dict[str, str] = json.loads(file.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise StateFolderError(f"The file {file} is damaged ({error}): put it back from a backup.") from error
+        return found
 
     def _write(self, name: str, text: str) -> None:
         write_whole(self.folder() / name, text)

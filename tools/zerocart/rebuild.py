@@ -83,7 +83,8 @@ def _ended(version: dict[str, Any], then: str, *, quiet: bool) -> int:
         done = (
             "serves"
             if version["state"] == "serving"
-            else f"has read every event and waits; version {version['version']}"
+            else "has read every event and waits for your decision: "
+            f"`zerocart views {version['view']} --switch {version['version']}` lets it serve"
         )
         print(f"{version['view']}: the new version {done}")
     return 0 if version["state"] == "serving" or (then == "wait" and not version["stopped_at"]) else 1

@@ -108,7 +108,7 @@ export function action(text, act, options = {}) {
     button.ariaBusy = "true";
     await Promise.resolve(act()).finally(() => (button.ariaBusy = null));
   };
-  return h("button", { type: "button", class: name, "aria-disabled": reason ? "true" : null, title: reason, on: { click: run } },
+  return h("button", { type: "button", key: text, class: name, "aria-disabled": reason ? "true" : null, title: reason, on: { click: run } },
     text, options.about && h("span", { class: "unseen" }, ` ${options.about}`), reason && h("span", { class: "unseen" }, `: ${reason}`));
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import Mark
+from services.kit.telemetry import tracing
 from services.kit.wire.cloudevents import Incoming
 
 __all__ = ["Cause"]
@@ -28,6 +29,8 @@ class Cause:
     principal: Principal | None = None
     answer_to: Callable[[Sequence[Message]], str] | None = None
     """The answer that the mark keeps for repeats, from the events of the command."""
+    trace: Mapping[str, str] = field(default_factory=tracing.attributes, compare=False)
+    """The trace that the events continue; the command may be carried out in another task, which has another trace."""
 
     def mark_for(self, events: Sequence[Message]) -> Mark | None:
         """The mark of a command that causes these events."""

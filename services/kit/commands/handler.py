@@ -8,11 +8,12 @@ tables is completed before. `transact` is for a command that also writes them: b
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from services.kit.commands.attempt import NOTHING_READ, Asked, NotAppended, Prepared, Together, TransactionAttempt
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import (
     Complete,
@@ -44,13 +45,13 @@ from services.kit.eventstore.transactions import Contention, in_transaction
 from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.new_keys import NewKeys
 from services.kit.privacy.vault import Vault
+from services.kit.telemetry.logging import log
 from services.kit.wire.cloudevents import source_of
 
-__all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "CommandHandler", "TransactionAttempt"]
+__all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "CommandHandler"]
 
 CACHE_AGGREGATES_MAX = 4_096
 CONFLICT_RETRIES_MAX = 20
-NOTHING_READ: Mapping[str, int] = MappingProxyType({})
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -134,7 +135,7 @@ class CommandHandler:
         stream = decider.stream(identity)
         async with self._turn(stream):
             attempted = await self._attempts(decider, identity, command, cause, expected_version, complete)
-        return await self._concluded(stream, attempted, cause)
+        return await self.conclude(stream, attempted, cause)
 
     async def transact(
         self,
@@ -151,27 +152,63 @@ class CommandHandler:
         `remembered_for`, the command that `work` carries out, the first attempt starts from what the process
         remembers; `work` runs again if that is outdated, or refuses the command.
         """
-        stream = decider.stream(identity)
-        attempts = iter([self._known(decider, remembered_for, stream)] if remembered_for else [])
+        attempted = await self._transacted(decider, identity, work, cause, remembered_for)
+        return await self.conclude(decider.stream(identity), attempted, cause)
 
-        async def attempt(transaction: Transaction) -> Concluded[S]:
-            begun = TransactionAttempt(self, decider, identity, cause, transaction, next(attempts, None))
-            await work(begun)
-            return begun.result
+    async def transact_together(
+        self, decider: Decider[C, S], asked: Sequence[Asked[C]], work: Together[C, S]
+    ) -> list[Concluded[S] | Exception]:
+        """Carry out commands on different aggregates in one transaction; each in its own if they cannot be together.
 
-        async with self._turn(stream):
+        `work` takes the locks of all, calls `decide` of each attempt and then `append_all`, and writes the rows that
+        follow from the events. Nothing is published: call `conclude` with each result that is not an exception.
+        """
+        if len(asked) > 1:
             try:
-                attempted = await in_transaction(self.store, attempt, CONFLICT_RETRIES_MAX)
-            except _NotAppended as ended:
-                attempted = ended.attempted
-            except Contention as error:
-                raise _too_many_conflicts(stream) from error
-            self._cache.pop(stream, None)
-            if remembered_for and isinstance(attempted, Decided):
-                self._cache[stream] = attempted.loaded
-        return await self._concluded(stream, attempted, cause)
+                return await self._transacted_together(decider, asked, work)
+            except (Contention, NotAppended):
+                pass  # alone, each finds out whether it repeats, conflicts, or starts from an outdated state
+            except Unavailable:
+                raise
+            except Exception as error:
+                log("commands are carried out one by one: one of them failed", level=logging.WARNING, error=error)
+        return [await self._alone(decider, one, work) for one in asked]
+
+    async def conclude(self, stream: str, attempted: Concluded[S], cause: Cause) -> Outcome[S | None]:
+        """Publish the events of a result; raise the error of a refusal."""
+        if isinstance(attempted, Decided):
+            events = record(self.service, stream, attempted.events, attempted.appended)
+            await self.publish(events, attempted.appended, cause)
+            loaded = attempted.loaded
+            return Outcome(loaded.state, loaded.version, loaded.position, attempted.decision)
+        if isinstance(attempted, Duplicate):
+            return await self._repeat(attempted, cause)
+        if repeated := await self.repeated(cause):
+            return repeated  # after a command took effect, the new state often refuses the same command
+        if attempted.error:
+            raise attempted.error
+        return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
 
     async def attempt(
+        self,
+        decider: Decider[C, S],
+        stream: str,
+        command: C,
+        loaded: Loaded[S],
+        cause: Cause,
+        expected_version: int | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
+        makes_keys_of: tuple[str, ...] = (),
+    ) -> Concluded[S] | Conflict:
+        """Decide once and append the events through group commit; the parameters are those of `prepare`."""
+        prepared = await self.prepare(
+            decider, stream, command, loaded, cause, expected_version, reads=reads, makes_keys_of=makes_keys_of
+        )
+        if isinstance(prepared, Unchanged):
+            return prepared
+        return prepared.after(decider, await self.store.append(prepared.append))
+
+    async def prepare(
         self,
         decider: Decider[C, S],
         stream: str,
@@ -182,8 +219,8 @@ class CommandHandler:
         transaction: Transaction | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
         makes_keys_of: tuple[str, ...] = (),
-    ) -> Concluded[S] | Conflict:
-        """Decide once and append the events: within `transaction`, or through group commit without one.
+    ) -> Prepared[S] | Unchanged[S]:
+        """Decide once; the append of the events, or that there are none.
 
         `reads` are the rows of which the command tells, with their versions (Append.reads). Of persons whose ids begin
         with one of `makes_keys_of` the append makes the keys; it conflicts if such a person has one.
@@ -198,12 +235,7 @@ class CommandHandler:
         keys = NewKeys(self.vault, makes_keys_of)
         events = await stamped(decision, cause, source_of(self.service), keys, transaction)
         append = Append(stream, loaded.version, events, cause.mark_for(decision), reads, keys.wrapped)
-        result = (await transaction.append(append))[0] if transaction else await self.store.append(append)
-        if not isinstance(result, Appended):
-            return result
-        keys.remember()
-        after = Loaded(decider.fold(decision, loaded.state), result.version, result.position)
-        return Decided(after, decision, events, result)
+        return Prepared(loaded, decision, append, keys)
 
     async def repeated(self, cause: Cause) -> Outcome[None] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request.
@@ -280,19 +312,58 @@ class CommandHandler:
         """The aggregate from memory, or a new one for a command that usually begins one; it may be outdated."""
         return self._if_new(decider, command, stream) or self._cache.get(stream)
 
-    async def _concluded(self, stream: str, attempted: Concluded[S], cause: Cause) -> Outcome[S | None]:
-        if isinstance(attempted, Decided):
-            events = record(self.service, stream, attempted.events, attempted.appended)
-            await self.publish(events, attempted.appended, cause)
-            loaded = attempted.loaded
-            return Outcome(loaded.state, loaded.version, loaded.position, attempted.decision)
-        if isinstance(attempted, Duplicate):
-            return await self._repeat(attempted, cause)
-        if repeated := await self.repeated(cause):
-            return repeated  # after a command took effect, the new state often refuses the same command
-        if attempted.error:
-            raise attempted.error
-        return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
+    async def _transacted(
+        self,
+        decider: Decider[C, S],
+        identity: str,
+        work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
+        cause: Cause,
+        remembered_for: C | None,
+    ) -> Concluded[S]:
+        stream = decider.stream(identity)
+        attempts = iter([self._known(decider, remembered_for, stream)] if remembered_for else [])
+
+        async def attempt(transaction: Transaction) -> Concluded[S]:
+            begun = TransactionAttempt(self, decider, identity, cause, transaction, next(attempts, None))
+            await work(begun)
+            return begun.result
+
+        async with self._turn(stream):
+            try:
+                attempted = await in_transaction(self.store, attempt, CONFLICT_RETRIES_MAX)
+            except NotAppended as ended:
+                attempted = ended.attempted
+            except Contention as error:
+                raise _too_many_conflicts(stream) from error
+            self._cache.pop(stream, None)
+            if remembered_for and isinstance(attempted, Decided):
+                self._cache[stream] = attempted.loaded
+        return attempted
+
+    async def _transacted_together(
+        self, decider: Decider[C, S], asked: Sequence[Asked[C]], work: Together[C, S]
+    ) -> list[Concluded[S] | Exception]:
+        async with self.store.transaction() as transaction:
+            attempts = [
+                TransactionAttempt(
+                    self, decider, one.identity, one.cause, transaction,
+                    self._known(decider, one.command, decider.stream(one.identity)),
+                )
+                for one in asked
+            ]  # fmt: skip
+            await work(transaction, [(one.command, attempt) for one, attempt in zip(asked, attempts, strict=True)])
+        for one, attempt in zip(asked, attempts, strict=True):
+            self._cache[decider.stream(one.identity)] = attempt.result.loaded
+        return [attempt.result for attempt in attempts]
+
+    async def _alone(self, decider: Decider[C, S], one: Asked[C], work: Together[C, S]) -> Concluded[S] | Exception:
+        async def alone(attempt: TransactionAttempt[C, S]) -> None:
+            await work(attempt.transaction, [(one.command, attempt)])
+
+        try:
+            return await self._transacted(decider, one.identity, alone, one.cause, one.command)
+        except Exception as error:  # the result of this command
+            return error
 
     async def _repeat(self, first: Duplicate, cause: Cause) -> Outcome[None]:
         if cause.mark and cause.mark.fingerprint != first.mark.fingerprint:
@@ -311,71 +382,6 @@ class CommandHandler:
     def _turn(self, stream: str) -> asyncio.Lock:
         # without turns, one of two simultaneous commands on an aggregate would conflict and decide again
         return self._turns.setdefault(stream, asyncio.Lock())
-
-
-class TransactionAttempt(Generic[C, S]):
-    """One attempt at a command in an open transaction."""
-
-    def __init__(
-        self,
-        handler: CommandHandler,
-        decider: Decider[C, S],
-        identity: str,
-        cause: Cause,
-        transaction: Transaction,
-        known: Loaded[S] | None = None,
-    ) -> None:
-        self.transaction = transaction
-        self._known = known
-        self._handler = handler
-        self._decider = decider
-        self._identity = identity
-        self._cause = cause
-        self._result: Decided[S] | None = None
-
-    @property
-    def result(self) -> Decided[S]:
-        """Return what `carry_out` appended."""
-        assert self._result is not None, "the work in a transaction must carry out its command"
-        return self._result
-
-    async def load(self) -> Loaded[S]:
-        """The aggregate as it is known, if this is the first attempt, or else as the transaction sees it."""
-        return self._known or await self._handler.load_in(self.transaction, self._decider, self._identity)
-
-    async def carry_out(
-        self,
-        command: C,
-        loaded: Loaded[S] | None = None,
-        expected_version: int | None = None,
-        reads: Mapping[str, int] = NOTHING_READ,
-    ) -> Sequence[Message]:
-        """Decide from `loaded`, or load first, and append; the decision's events.
-
-        Raises if nothing is appended: the transaction is rolled back, and `transact` retries or ends the command.
-        """
-        loaded = loaded or await self.load()
-        stream = self._decider.stream(self._identity)
-        attempted = await self._handler.attempt(
-            self._decider, stream, command, loaded, self._cause, expected_version, self.transaction, reads
-        )
-        match attempted:
-            case Decided():
-                self._result = attempted
-                return attempted.decision
-            case Unchanged() if loaded is self._known:  # only the newest state may refuse a command, or change nothing
-                raise Contention("contention", f"{stream} may have changed")
-            case Conflict():
-                raise Contention("contention", f"another command changed {stream} first")
-            case _:
-                raise _NotAppended(attempted)
-
-
-class _NotAppended(Exception):
-    """Leaves, and so rolls back, a transaction in which nothing is appended."""
-
-    def __init__(self, attempted: Concluded[Any]) -> None:
-        self.attempted = attempted
 
 
 def _too_many_conflicts(stream: str) -> Unavailable:

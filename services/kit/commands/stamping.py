@@ -11,7 +11,6 @@ from services.kit.domain.instants import instant_text
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Appended, NewEvent, RecordedEvent, Transaction
 from services.kit.privacy.encryption import Keys, encrypt
-from services.kit.telemetry import tracing
 from services.kit.wire.cloudevents import is_clean
 
 __all__ = ["record", "stamped"]
@@ -38,7 +37,7 @@ def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
         "partitionkey": key,
         "correlationid": cause.correlation_id or key,
         "causationid": cause.message_id or source,
-        **tracing.attributes(),
+        **cause.trace,
         **(cause.principal.attributes() if cause.principal else {}),
     }
     if event.expires_after is not None:

@@ -1,5 +1,6 @@
 """Group commit: concurrent appends share a round trip and a flush to disk.
 
+Commands that need a transaction of their own tables can share one in the same way (CommandHandler.transact_together).
 A lane runs one batch at a time. A free lane takes the waiting appends at once, so none waits until a batch is full.
 Two appends with the same stream, mark or new key of a person never run at the same time: in one batch the second would
 not see the first, and in two lanes one would wait for the locks of the other.
@@ -10,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-
-from services.kit.eventstore.port import Append, Result
+from typing import Generic, Protocol, TypeVar
 
 __all__ = ["BATCH_APPENDS_MAX", "BATCH_EVENTS_MAX", "LANES", "GroupCommit"]
 
@@ -22,30 +23,46 @@ BATCH_APPENDS_MAX = 256
 BATCH_EVENTS_MAX = 2_000
 LANES = 2
 
-Run = Callable[[Sequence[Append]], Awaitable[Sequence[Result | Exception]]]
+
+class Groupable(Protocol):
+    """What is gathered: an append, or a command."""
+
+    @property
+    def claims(self) -> AbstractSet[tuple[str, str]]:
+        """What no other of the same batch, or of one that runs, may have."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How much it adds to a batch (BATCH_EVENTS_MAX)."""
+        ...
+
+
+A = TypeVar("A", bound=Groupable)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    append: Append
-    result: asyncio.Future[Result]
+class _Waiting(Generic[A, R]):
+    append: A
+    result: asyncio.Future[R]
 
 
-class GroupCommit:
+class GroupCommit(Generic[A, R]):
     """Gathers appends into batches; `run` executes a batch and returns a result for each append."""
 
-    def __init__(self, run: Run, lanes: int = LANES) -> None:
+    def __init__(self, run: Callable[[Sequence[A]], Awaitable[Sequence[R | Exception]]], lanes: int = LANES) -> None:
         self._run = run
         self._lanes = lanes
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Waiting[A, R]] = deque()
         self._open_lanes = 0
         self._tasks: set[asyncio.Task[None]] = set()  # the event loop holds no strong reference to a task
         self._running = 0
         self._claims: set[tuple[str, str]] = set()  # those of the running appends
 
-    async def append(self, append: Append) -> Result:
+    async def append(self, append: A) -> R:
         """The result of one append; cancelling the caller does not affect other appends."""
-        waiting = _Waiting(append, asyncio.get_running_loop().create_future())
+        waiting: _Waiting[A, R] = _Waiting(append, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         if self._open_lanes < self._lanes:
             self._open_lanes += 1
@@ -76,9 +93,9 @@ class GroupCommit:
         # as open and wait for it for ever
         self._open_lanes -= 1
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        later: deque[_Waiting] = deque()
+    def _next_batch(self) -> list[_Waiting[A, R]]:
+        batch: list[_Waiting[A, R]] = []
+        later: deque[_Waiting[A, R]] = deque()
         events = 0
         appends_max = self._share()
         while self._queue and len(batch) < appends_max and events < BATCH_EVENTS_MAX:
@@ -87,7 +104,7 @@ class GroupCommit:
                 continue  # its caller was cancelled
             if self._begin(waiting.append):
                 batch.append(waiting)
-                events += len(waiting.append.events)
+                events += waiting.append.size
             else:
                 later.append(waiting)
         self._queue.extendleft(reversed(later))
@@ -98,7 +115,7 @@ class GroupCommit:
         share = -(-(len(self._queue) + self._running) // self._lanes)
         return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
 
-    def _begin(self, append: Append) -> bool:
+    def _begin(self, append: A) -> bool:
         claims = append.claims
         if not self._claims.isdisjoint(claims):
             return False
@@ -107,7 +124,7 @@ class GroupCommit:
         return True
 
 
-def _answer(future: asyncio.Future[Result], result: Result | Exception) -> None:
+def _answer(future: asyncio.Future[R], result: R | Exception) -> None:
     if future.done():
         return  # its caller was cancelled
     if isinstance(result, Exception):

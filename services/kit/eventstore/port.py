@@ -164,6 +164,11 @@ class Append:
         marks = {("mark", self.mark.key)} if self.mark else set[tuple[str, str]]()
         return {("stream", self.stream), *marks, *(("person", person) for person in self.keys)}
 
+    @property
+    def size(self) -> int:
+        """The number of events."""
+        return len(self.events)
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:

@@ -15,8 +15,9 @@ from typing import assert_never
 
 from services.contracts.scheduler import TimerRequested
 from services.contracts.users import ClientCreated, ClientExpired, ClientExpiryDue, ClientRevoked, ClientSecretRotated
+from services.kit.commands.attempt import TransactionAttempt
 from services.kit.commands.cause import Cause
-from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
 from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.errors import NotFound, RuleViolation
