@@ -147,7 +147,7 @@ class ReadSide:
         return await self.projection.post("/events", headers=carried, content=event.data.encode())
 
     async def get(self, path: str) -> dict:
-        answer = await self.query.get(path)
+        answer = await ready(lambda: self.query.get(path))
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -110,6 +111,25 @@ async def test_a_version_with_different_rows_serves_only_after_an_operator_switc
     assert (await side.get("/orders"))["total"] == 4
     await post(side, "orders/switch", {"version": 2})
     assert (await side.get("/orders"))["total"] == 5
+
+
+class Ending:
+    """A build that switches while its state is read, and has not yet dropped the version that was kept before."""
+
+    def __init__(self) -> None:
+        self.database, self.states = self, ["kept", "serving", "building"]
+
+    async def versions(self) -> list[Any]:
+        return [SimpleNamespace(view="orders", state=state) for state in self.states]
+
+    async def unfinished(self) -> list[Any]:
+        self.states = ["kept", "kept", "serving"]
+        return []
+
+
+async def test_a_build_that_ends_while_its_state_is_read_is_waited_for() -> None:
+    build: Any = Ending()
+    assert await ViewAdmin(build, build, NoJobs())._is_busy("orders")
 
 
 async def test_any_version_but_the_serving_one_can_be_dropped(side: ReadSide) -> None:
@@ -278,7 +298,7 @@ async def test_a_lost_read_database_gets_503_until_it_is_built_again(side, datab
 
 async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSide, database) -> None:
     (event,) = await some_orders(side)
-    assert (await side.nudge(event)).status_code == 204
+    await side.show([event])
     connection = await owner(database)
     for name in VIEWS:
         await connection.execute(f"DROP SCHEMA {name}_1 CASCADE")
@@ -286,7 +306,7 @@ async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSid
     await connection.close()
     drill = Drill("loss of the read database, 6 orders")
     (event,) = await some_orders(side, first=5, count=1)
-    assert (await side.nudge(event)).status_code == 204
+    await side.show([event])
     assert (await side.get("/orders"))["total"] == 6
     drill.ends(lost=0, of="orders")
 
