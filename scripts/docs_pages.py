@@ -37,6 +37,9 @@ INDEX = openapi.ROOT / "scripts" / "docs_index.txt"
 """The first page, in Markdown whose links are those of /docs."""
 REFERENCE = re.compile(r"\s\(\[[^\]]*\]\(([\w/-]+)\.md[^)]*\)\)")
 SERVED = re.compile(r"/docs/([a-z-]+)\.html")
+CELL = re.compile(r"<td.*?</td>", re.DOTALL)
+CODE = re.compile(r"(?<=<code>)[^<]+")
+WORD_END = re.compile(r"(?<=[/_.-])(?=[\w{])")
 ATTRIBUTES = re.compile(r"^(#+ .+?) \{ #([\w-]+)[^}]*\}$")
 PAGE = """\
 <!doctype html>
@@ -92,7 +95,7 @@ def _page(name: str, text: str) -> str:
             token.children = [*_linked(token.children)]
     section = "rest" if name in GROUPS else name
     menu = "".join(_item(each, title, here=each == section) for each, title in TITLES.items())
-    body = parser.renderer.render(tokens, parser.options, {})
+    body = _breakable(parser.renderer.render(tokens, parser.options, {}))
     title = html.escape(TITLES.get(name) or GROUPS[name][0])
     return PAGE.format(title=title, menu=menu, contents=_contents(headings), body=body)
 
@@ -137,6 +140,11 @@ def _linked(tokens: Sequence[Token]) -> Iterator[Token]:
             yield Token("link_close", "a", -1)
         elif served or token.type not in ("link_open", "link_close"):
             yield token
+
+
+def _breakable(body: str) -> str:
+    """The page with the places at which a name in a table may go on in the next line: narrow screens broke words."""
+    return CELL.sub(lambda cell: CODE.sub(lambda name: WORD_END.sub("<wbr>", name[0]), cell[0]), body)
 
 
 def _contents(headings: Sequence[tuple[int, str, str]]) -> str:

@@ -13,6 +13,7 @@ from scripts.examples import example_of
 from scripts.openapi import every_service, routes_of
 from scripts.site import METHODS, cell, component, kind, operation
 from services.contracts.scopes import SCOPES
+from services.contracts.webhooks import EndpointTested
 from services.kit.config.rates import FAILED_AUTHENTICATION, KIT_RATES, Rate
 from services.kit.rest.limits import limit_of
 from services.webhooks.reactions import TYPES as PROMPT
@@ -204,7 +205,7 @@ def events(document: Document) -> Iterator[str]:
         shown.add(own)
         if producer != (producer := name.split(".")[1]):
             yield f"## {producer.capitalize()}\n"
-        late = "" if name in PROMPT else " To a webhook it comes late."
+        late = "" if name in PROMPT or name == EndpointTested.type else " To a webhook it comes late."
         yield f"### `{name}`\n\n{message['summary']} {message['description']}{late}\n"
         yield from _fields(schemas[own])
         yield f"```\n{_indented(example_of(schemas[own], schemas))}\n```\n"

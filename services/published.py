@@ -34,7 +34,7 @@ from services.kit.wire.cloudevents import event_id, source_of
 
 __all__ = [
     "CATEGORIES", "HIDDEN", "PATTERN", "PUBLISHED", "SCOPES", "PublishedEvent", "content_of", "scopes_of", "shown",
-    "streams_of", "subject_of", "types_for", "types_of", "visible_types",
+    "streams_of", "subject_of", "types_for", "types_of", "unknown_type", "visible_types",
 ]  # fmt: skip
 
 _MODELS: Final[tuple[type[Message], ...]] = (
@@ -128,6 +128,21 @@ def types_of(pattern: str, among: Collection[str] = PUBLISHED.keys()) -> frozens
     if pattern.endswith("*"):
         return frozenset(each for each in among if each.startswith(pattern[:-1]))
     return frozenset({pattern}.intersection(among))
+
+
+def unknown_type(pattern: str) -> str:
+    """What to tell a program that asks for a type which no published event has."""
+    from difflib import get_close_matches  # only a refusal needs it
+
+    parts = [each.split(".") for each in PUBLISHED]
+    wildcards = {f"{'.'.join(part[:length])}.*" for part in parts for length in range(1, len(part) - 1)}
+    whole = pattern if pattern.startswith("zerocart") else f"zerocart.{pattern}"
+    near = [whole] if types_of(whole) else get_close_matches(whole, [*PUBLISHED, *sorted(wildcards)], n=2, cutoff=0.75)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return (
+        f"No published event has the type {pattern}.{hint} Send a whole type with its version, or the beginning of "
+        "types before a dot and a final *, such as zerocart.orders.*. `GET /asyncapi.json` lists the types."
+    )
 
 
 def types_for(patterns: Iterable[str]) -> frozenset[str]:

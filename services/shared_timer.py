@@ -58,7 +58,7 @@ class SharedTimer:
 
     async def request(self, handler: CommandHandler, at: datetime, cause: Cause) -> None:
         """Request the timer of the period in which `at` is, unless this process knows that it is requested."""
-        due_at = self._end_of_period(at)
+        due_at = self.due_at(at)
         bucket = due_at.strftime(self.bucket_format)
         if (await handler.load(self.decider, bucket)).state:
             return
@@ -67,6 +67,7 @@ class SharedTimer:
         # without the mark, which the command of the message itself uses
         await handler.handle(self.decider, bucket, command, Cause(cause.at, cause.message_id, cause.correlation_id))
 
-    def _end_of_period(self, at: datetime) -> datetime:
+    def due_at(self, at: datetime) -> datetime:
+        """When the timer comes for what is due at `at`: at the end of its period."""
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
         return day + ((at - day) // self.period + 1) * self.period

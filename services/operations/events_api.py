@@ -17,7 +17,7 @@ from services.kit.rest.params import in_query, wrong
 from services.operations.answers import EventPage
 from services.operations.event_log import EventLog, Wanted
 from services.operations.event_streams import EVENT_STREAM, EventStream, EventStreams
-from services.published import scopes_of, shown, types_of, visible_types
+from services.published import scopes_of, shown, types_of, unknown_type, visible_types
 
 __all__ = ["routes"]
 
@@ -117,7 +117,7 @@ def _allowed(caller: Caller, types: str | None) -> frozenset[str]:
 def _selected(caller: Caller, visible: frozenset[str], pattern: str) -> frozenset[str]:
     selected = types_of(pattern)
     if not selected:
-        raise wrong("types", f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types.")
+        raise wrong("types", unknown_type(pattern))
     if not selected & visible:
         lacking = sorted(scopes_of(min(selected)) - caller.scopes)
         raise Forbidden(lacking[0], ("types",))

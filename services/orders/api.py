@@ -179,7 +179,8 @@ async def submit_order(
 
     Places the order that a draft describes, and fulfillment starts. The items get the prices that the catalogue has
     now, except those whose prices the draft names. Submitting again changes nothing. Refused (422) if a product is not
-    sold any more, (409 `price-changed`) if the total is not `expected_total`, and (409) for an imported order.
+    sold any more, (409 `price-changed`) if the total is not `expected_total`, and (409) if the order was cancelled, has
+    failed, or was imported.
     """
     expected = Money.of(body.expected_total) if body.expected_total else None
     command = Submit(

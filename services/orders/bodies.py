@@ -30,6 +30,7 @@ from services.contracts.orders import (
 )
 from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.amounts import Exact
+from services.kit.domain.countries import KnownCountry
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
@@ -74,6 +75,7 @@ class ShippingAddress(Address):
     city: Line
     region: Line | None = None
     postal_code: Annotated[str, StringConstraints(max_length=20, pattern=ONE_LINE)] | None = None
+    country: KnownCountry
 
 
 if TYPE_CHECKING:

@@ -188,7 +188,7 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
 
 
 def submit(command: Submit, order: Order) -> Decision:
-    """Place the order that a draft describes, once, at the prices of now."""
+    """Place the order that a draft describes, once, at the prices of now; a cancelled or failed one is refused."""
     match order:
         case NoOrder():
             return not_found(command)
@@ -203,6 +203,9 @@ def submit(command: Submit, order: Order) -> Decision:
             return totals_problem(priced, command.expected_total) or _placed(created, command)
         case Imported():
             return fulfilled_elsewhere(command, order)
+        case Cancelling() | Cancelled() | Failed():
+            detail = f"Order {command.order_id} cannot be submitted: its status is {name_of(order)}. Place a new one."
+            return Rejected("order-not-draft", detail)
         case _:
             return []
 
@@ -380,7 +383,7 @@ def _after(order: Order, event: Message) -> Order:
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
         case OrderReleased() if isinstance(order, OnHold):
-            return order.placed
+            return replace(order.placed, is_released=True)
         case OrderImported():
             return Imported(event.source, event.customer_id, fingerprint_of(event))
         case OrderImportUndone():

@@ -87,7 +87,7 @@ def _place(address: Address) -> Sequence[str]:
 
 
 def hold_or_release(command: Hold | Release, order: Order) -> Decision:
-    """Put a placed order on hold until it is final, and release it; to do so again changes nothing."""
+    """Put a placed order on hold until it is final, and release it; to do so again at once changes nothing."""
     match command, order:
         case _, NoOrder():
             return not_found(command)
@@ -97,7 +97,7 @@ def hold_or_release(command: Hold | Release, order: Order) -> Decision:
             return _hold(command, order)
         case Release(), OnHold():
             return _release(command, order)
-        case Release(), Pending():
+        case Release(), Pending(is_released=True):
             return []
         case _, Imported():
             return fulfilled_elsewhere(command, order)

@@ -73,11 +73,12 @@ class Draft:
 class Pending:
     """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed.
 
-    `planned` is an edit that begins when the order is confirmed.
+    `planned` is an edit that begins when the order is confirmed. `is_released` tells whether it was on hold.
     """
 
     content: OrderContent
     is_final: bool = False
+    is_released: bool = False
     planned: OrderEditPlanned | None = None
     number: str | None = None
 

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from services.contracts.catalogue import TaxClass
 from services.contracts.orders import Address, Amount, Percent
+from services.kit.domain.countries import KnownCountry
 from services.kit.domain.currencies import KnownCurrency, rounded
 from services.kit.domain.message import Instant, Value
 from services.kit.domain.texts import folded
@@ -24,14 +25,13 @@ __all__ = [
 
 ROWS_MAX = 2_000
 CODE = r"^[A-Za-z0-9][A-Za-z0-9_\-]{1,39}$"
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class TaxRate(Value):
     """The rate for goods of a class in a country, or in a region of it, whose rate then replaces the country's."""
 
-    country: Country
+    country: KnownCountry
     region: Name | None = None
     tax_class: TaxClass = "standard"
     percent: Percent
@@ -41,7 +41,7 @@ class ShippingRate(Value):
     """The cost of a shipping method for these countries (all if empty), up to a weight, from a value of goods on."""
 
     method: Name
-    countries: tuple[Country, ...] = ()
+    countries: tuple[KnownCountry, ...] = ()
     currency: KnownCurrency
     cost: Amount
     weight_grams_max: Annotated[int, Field(ge=0)] | None = None
@@ -103,7 +103,7 @@ class ShopRules(Value):
     """
 
     tax_included: bool = False
-    home_country: Country | None = None
+    home_country: KnownCountry | None = None
     taxes: Annotated[tuple[TaxRate, ...], Field(max_length=ROWS_MAX)] = ()
     shipping: Annotated[tuple[ShippingRate, ...], Field(max_length=ROWS_MAX)] = ()
     shipping_tax_class: TaxClass = "standard"

@@ -58,8 +58,9 @@ async def release_order(
 ) -> CommandAnswer[Released]:
     """Release an order.
 
-    Lets fulfillment start if a rule of the shop had stopped the order, or else go on. Releasing again changes nothing.
-    Refused (409) if the order is neither on hold nor pending. Needs the scope `orders:admin` as well.
+    Lets fulfillment start if a rule of the shop had stopped the order, or else go on. Releasing again changes nothing
+    until the order is confirmed. Refused (409 `order-not-on-hold`) if the order is not on hold. Needs the scope
+    `orders:admin` as well.
     """
     caller.require_admin()
     command = Release(at=cause.at, order_id=order_id, reason=body.reason)

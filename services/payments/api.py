@@ -202,7 +202,7 @@ async def capture_payment(
 
     Takes the authorized money of an order whose capture waits for staff (policy `by_hand`); fulfillment then continues.
     Capturing again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if the order does not wait for
-    staff, if a void was requested before, or if the authorization has ended.
+    staff (`not-by-hand`), if a void was requested before, or if the authorization has ended.
     """
     caller.require_admin()
     command = CaptureByHand(at=cause.at, order_id=order_id)
@@ -226,7 +226,8 @@ async def void_payment(
 
     Releases the authorized money of an order whose capture waits for staff (policy `by_hand`); the order is cancelled
     and its goods are released. Voiding again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if
-    the order does not wait for staff, or if a capture was requested before: refund it instead.
+    the order does not wait for staff (`not-by-hand`), if the authorization has ended, or if a capture was requested
+    before: refund it instead.
     """
     caller.require_admin()
     command = VoidByHand(at=cause.at, order_id=order_id, reason=body.reason)

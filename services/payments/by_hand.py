@@ -58,9 +58,11 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
         case _, Released() if is_renewing(payment):
             detail = f"The authorization of order {order_id} expired and is being renewed: try again in a minute."
             return Rejected("authorization-renewing", detail)
-        case (CaptureByHand(), Captured()) | (VoidByHand(), Released()):
+        case (CaptureByHand(), Captured()) if payment.decided == "capture":
             return []
-        case _, Authorized() if payment.capturing is None or payment.closed:
+        case (VoidByHand(), Released()) if payment.decided == "void":
+            return []
+        case _, (Authorized() | Captured() | Released()) if payment.capturing is None or payment.closed:
             detail = f"The payment of order {order_id} does not wait for staff: fulfillment captures or voids it."
             return Rejected("not-by-hand", detail)
         case CaptureByHand(), Authorized(name, amount) if not payment.decided:

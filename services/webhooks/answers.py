@@ -82,7 +82,7 @@ class Delivery(TypedDict):
     created_at: Instant
     """When the delivery, or its latest redelivery, began."""
     next_attempt_at: Instant | None
-    """Null if no attempt follows."""
+    """When the next attempt begins at the latest, which is a full minute; null if no attempt follows."""
     status: int | None
     """The HTTP status of the latest answer; null if there was none."""
     error: str | None

@@ -21,7 +21,8 @@ from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.bodies import RequestBody
 from services.kit.rest.params import id_in_path, position_of
-from services.published import PATTERN, scopes_of, types_of, visible_types
+from services.published import PATTERN, scopes_of, types_for, types_of, unknown_type, visible_types
+from services.webhooks import domain
 from services.webhooks.answers import (
     Changed,
     Deliveries,
@@ -48,7 +49,7 @@ Writer = Annotated[Caller, needs("webhooks:write")]
 TheDesk = Annotated[Desk, provided(Desk)]
 Url = Annotated[str, Field(min_length=1, max_length=2_000, examples=["https://shop.example.com/zerocart"])]
 Types = Annotated[
-    tuple[Annotated[str, Field(max_length=200, pattern=PATTERN)], ...],
+    tuple[Annotated[str, Field(max_length=200, json_schema_extra={"pattern": PATTERN})], ...],
     Field(min_length=1, max_length=50, examples=[["zerocart.orders.*"]]),
 ]
 Description = Annotated[str, Field(max_length=500, pattern=ONE_LINE)]
@@ -161,8 +162,9 @@ async def change_endpoint(
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; read
     those that it missed with `GET /events`. When an endpoint is switched off, its pending deliveries fail: redeliver
     them when it is on again. `"active": true` also ends a rest, and sends pending deliveries within a minute. If the
-    body has `types`, the scopes of this request decide which events the endpoint may receive. Refused for the reasons
-    of `POST /webhooks`, and (404) if the endpoint does not exist.
+    body has `types`, the scopes of this request decide which events the endpoint may receive; without `types`, a
+    request with `url` or `"active": true` is refused (403) if the endpoint receives events that its caller may not see.
+    Refused for the reasons of `POST /webhooks`, and (404) if the endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     given = body.model_fields_set - {"contact"}
@@ -173,6 +175,8 @@ async def change_endpoint(
     scopes = known.endpoint.scopes
     if body.types is not None:
         changes["types"], scopes = _allowed(caller, body.types), tuple(sorted(caller.scopes))
+    elif body.url is not None or body.active:
+        _require_all(caller, known.endpoint)
     fields = EndpointFields.model_validate({**dict(known.endpoint.fields), **changes})
     before = known.row["contact"]
     contact = body.contact if "contact" in body.model_fields_set else before
@@ -310,13 +314,23 @@ async def _require_active(desk: Desk, endpoint_id: str, caller: Caller) -> None:
         raise RuleViolation("endpoint-off", "The endpoint is switched off. Switch it on first.")
 
 
+def _require_all(caller: Caller, endpoint: domain.Endpoint) -> None:
+    """Forbidden if the endpoint receives an event that the caller may not see.
+
+    Whoever switches it on, or moves it, decides who gets these events: perhaps its owner lost the access meanwhile.
+    """
+    received = types_for(endpoint.fields.types) & visible_types(endpoint.scopes)
+    if unseen := received - visible_types(caller.scopes):
+        raise Forbidden(min(scopes_of(min(unseen)) - caller.scopes), ("types",))
+
+
 def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
     """The types, if each selects an event that the caller may see."""
     visible = visible_types(caller.scopes)
     for number, pattern in enumerate(types):
         selected = types_of(pattern)
         if not selected:
-            detail = f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types."
+            detail = unknown_type(pattern)
             raise Invalid("invalid", detail, (FieldError(f"types.{number}", "unknown-type", detail),))
         if not selected & visible:
             raise Forbidden(min(scopes_of(min(selected)) - caller.scopes), (f"types.{number}",))

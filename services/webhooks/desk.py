@@ -15,7 +15,7 @@ from services.kit.eventstore.port import Position
 from services.kit.rest.answers import CommandAnswer
 from services.webhooks.answers import Attempt, Delivery, EndpointSecret
 from services.webhooks.answers import Endpoint as EndpointAnswer
-from services.webhooks.dispatcher import Dispatcher
+from services.webhooks.dispatcher import WAKE, Dispatcher
 from services.webhooks.domain import Endpoint, EndpointCommand, State, Test
 from services.webhooks.endpoints import Endpoints, Known
 from services.webhooks.guard import Forbidden, Guard
@@ -112,7 +112,7 @@ def delivery_of(row: Mapping[str, Any]) -> Delivery:
         "state": row["state"],
         "attempts": row["attempts"],
         "created_at": row["created_at"],
-        "next_attempt_at": row["not_before"] if row["state"] == "pending" else None,
+        "next_attempt_at": WAKE.due_at(row["not_before"]) if row["state"] == "pending" else None,
         "status": row["status"],
         "error": row["error"],
         "attempted_at": row["attempted_at"],

@@ -28,7 +28,7 @@ from services.webhooks.follower import Follower
 from services.webhooks.sender import Result, Sender, signed
 from services.webhooks.signing import EndpointSecrets
 
-__all__ = ["SWITCH_OFF_AFTER", "Dispatcher"]
+__all__ = ["SWITCH_OFF_AFTER", "WAKE", "Dispatcher"]
 
 NUDGE_SECONDS_MAX = 3.0
 SAFETY = timedelta(minutes=2)

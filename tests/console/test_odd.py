@@ -57,6 +57,21 @@ def test_an_address_that_names_nothing_says_so(operator: Person, path: str):
     expect(operator.page.get_by_role("heading", name="There is no such page")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("path", "said", "back", "heading"),
+    [
+        ("/orders/ord_none", "There is no order ord_none", "Back to Orders", "Orders"),
+        (f"/customers/{'x' * 70}", "There is no such customer. Check the address", "Back to Customers", "Customers"),
+    ],
+)
+def test_a_page_of_nothing_has_a_way_to_its_list(operator: Person, path: str, said: str, back: str, heading: str):
+    operator.visit(path)
+    expect(operator.page.get_by_role("alert")).to_contain_text(said)
+    expect(operator.page.get_by_role("button", name="Try again")).to_have_count(0)
+    operator.page.get_by_role("link", name=back).click()
+    expect(operator.page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+
+
 @pytest.mark.parametrize("query", ["?page=abc", "?status=bogus", "?sort=x&page=0", "?q=%00", "?nonsense=1"])
 def test_a_query_that_is_refused_has_a_way_back(operator: Person, shop: Shop, query: str):
     operator.visit(query)

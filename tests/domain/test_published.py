@@ -29,7 +29,7 @@ from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import encrypt
 from services.kit.privacy.vault import MemoryVault
 from services.kit.saga.messages import StepRequest
-from services.published import PUBLISHED, SCOPES, shown, types_for, types_of, visible_types
+from services.published import PUBLISHED, SCOPES, shown, types_for, types_of, unknown_type, visible_types
 
 NOT_PUBLISHED: Mapping[str, tuple[type[Message], ...]] = {
     "a request to another service, or the message of a timer": (
@@ -91,6 +91,20 @@ def test_a_wildcard_selects_the_types_with_its_beginning(pattern, beginning):
 )
 def test_other_patterns_select_nothing(pattern):
     assert types_of(pattern) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "near"),
+    [
+        ("orders.*", "Did you mean zerocart.orders.*?"),
+        ("zerocart.order.*", "Did you mean zerocart.orders.* or zerocart.orders.order.*?"),
+        ("zerocart.orders.order.created", "Did you mean zerocart.orders.order.created.v1 or "),
+        ("abc.def.v1", "has the type abc.def.v1. Send a whole type"),
+    ],
+)
+def test_an_unknown_type_is_told_with_types_near_it(pattern, near):
+    assert near in unknown_type(pattern)
+    assert "a final *, such as zerocart.orders.*." in unknown_type(pattern)
 
 
 def test_patterns_add_up():

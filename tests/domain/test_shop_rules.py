@@ -133,7 +133,7 @@ def test_the_tables_of_a_shop_are_read_from_its_settings():
     rules = OrdersSettings.from_environment({"ZEROCART_SHOP_RULES": RULES.model_dump_json()}).rules
     assert rules == RULES
     for wrong in (
-        "{", '{"taxes": [{"country": "gb", "percent": "20"}]}', '{"taxes": [{"country": "GB", "percent": "-1"}]}',
+        "{", '{"taxes": [{"country": "gb", "percent": "20"}]}', '{"home_country": "UK"}', '{"taxes": [{"country": "GB", "percent": "-1"}]}',
         '{"shipping": [{"method": "post", "currency": "XXX", "cost": "1"}]}', '{"tax": []}',
         '{"shipping": [{"method": "post", "currency": "GBP", "cost": "0.001"}]}',
         '{"shipping": [{"method": "post", "currency": "JPY", "cost": "0.5"}]}',

@@ -57,6 +57,8 @@ CHANGES = {
     "percent in a product": {"items": [ITEM | {"product_id": "50%"}]},
     "non-ascii product": {"items": [ITEM | {"product_id": "é"}]},
     "no country": {"shipping_address": {k: v for k, v in ADDRESS.items() if k != "country"}},
+    "country without a code": {"shipping_address": ADDRESS | {"country": "XX"}},
+    "billed to such a country": {"billing_address": ADDRESS | {"country": "UK"}},
     "card number": {"payment_method": {"kind": "card", "token": "4242 4242 4242 4242"}},
     "too many items": {"items": [ITEM] * 2_001},
 }
@@ -189,6 +191,10 @@ async def test_errors_say_in_plain_words_what_is_allowed(database):
         assert found["shipping_address.country"] == "Send two capital letters, such as GB (ISO 3166-1 alpha-2)."
         assert found["shipping_address.street"].startswith("There is no such field. The fields are: name, ")
         assert found["priority"].startswith("Send 'standard'")
+        answer = await system.place(GOOD | {"billing_address": ADDRESS | {"country": "UK"}})
+        (error,) = answer.json()["errors"]
+        assert error["field"] == "billing_address.country"
+        assert error["detail"] == "UK is not the code of a country (ISO 3166-1 alpha-2): send GB instead"
         answer = await system.orders.post("/orders", json={})
         assert {each["detail"] for each in answer.json()["errors"]} == {"This field is required."}
         answer = await system.orders.post("/orders")

@@ -269,7 +269,9 @@ async def resting(world: Webhooks, receiver: Receiver, waiting: int = 3) -> dict
     assert (shown["failures"], shown["pending"]) == (3, waiting)
     assert datetime.fromisoformat(shown["rests_until"]) > world.now
     for each in await world.deliveries(made["id"]):
-        assert datetime.fromisoformat(each["next_attempt_at"]) >= datetime.fromisoformat(shown["rests_until"])
+        next_at = datetime.fromisoformat(each["next_attempt_at"])
+        assert next_at >= datetime.fromisoformat(shown["rests_until"])
+        assert (next_at.second, next_at.microsecond) == (0, 0), "the clock comes at full minutes"
     receiver.status, receiver.requests = 200, []
     return made
 
@@ -464,6 +466,21 @@ async def test_an_endpoint_receives_no_more_than_its_owner_may_see(world: Webhoo
         "/webhooks", json={**body, "types": ["zerocart.users.*"]}, headers=authorization("shop", scopes)
     )
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, "types.0")
+
+
+async def test_nobody_switches_on_or_moves_an_endpoint_that_sees_more_than_they_do(world: Webhooks, receiver: Receiver):
+    made = await world.register(receiver.url, "*")
+    shop = authorization("shop", "webhooks:read webhooks:write orders:read orders:admin")
+
+    async def changed(**fields: object) -> tuple[int, str]:
+        answer = await world.client.patch(f"/webhooks/{made['id']}", json=fields, headers=shop)
+        return answer.status_code, answer.json().get("code", "")
+
+    assert await changed(active=False, description="off") == (200, "")
+    assert await changed(active=True) == (403, "insufficient-scope")
+    assert await changed(url=f"{receiver.url}elsewhere") == (403, "insufficient-scope")
+    assert await changed(active=True, types=["zerocart.orders.*"]) == (200, "")
+    assert await changed(active=True) == (200, "")
 
 
 async def test_a_program_without_the_admin_scope_reaches_its_own_endpoints_only(world: Webhooks, receiver: Receiver):

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.kit.domain.countries import KnownCountry
 from services.kit.domain.currencies import KnownCurrency
 
 __all__ = [
@@ -66,7 +67,6 @@ Column = Annotated[str, Field(min_length=1)]
 TimeFormat = Annotated[str, Field(min_length=1), AfterValidator(_time_format)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Codec = Annotated[str, AfterValidator(_codec)]
-CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Templates = tuple[str, ...]
 """Texts with {column} in them: the first whose columns are all filled is used."""
 
@@ -150,9 +150,9 @@ class PlaceColumns(Part):
     region: Templates = ()
     postal_code: Templates = ()
     country: Column | None = None
-    countries: Table[str, CountryCode] = {}
+    countries: Table[str, KnownCountry] = {}
     """ISO 3166-1 alpha-2 codes by the words of the column; two capital letters stand for themselves."""
-    default_country: CountryCode | None = None
+    default_country: KnownCountry | None = None
     """Used where the column is empty, or there is none."""
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from collections.abc import Mapping as Table
 
+from services.kit.domain.countries import COUNTRIES
 from tools.importer.mapping import PLACEHOLDER, Templates, placeholders
 
 __all__ = ["TEXT_CHARS_MAX", "country_code", "filled", "plain"]
 
 TEXT_CHARS_MAX = 200
-COUNTRY = re.compile("[A-Z]{2}")
 
 
 def filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
@@ -31,5 +30,5 @@ def plain(text: str) -> str:
 
 def country_code(word: str, codes: Table[str, str], default: str | None) -> str:
     """The country of a word; without a word the default. Empty if there is none."""
-    code = codes.get(word) or (word if COUNTRY.fullmatch(word) else "")
+    code = codes.get(word) or (word if word in COUNTRIES else "")
     return code or ("" if word else default or "")

@@ -6,6 +6,16 @@ import { h } from "./dom.js";
 const LOCALE = navigator.language;
 const DECIMALS_MAX = 6;
 
+/** @type {Map<string, Intl.NumberFormat>} */
+const FORMATS = new Map();
+
+/** A format of numbers, made once for each name: a page with 1,000 lines would wait seconds for as many new ones. @param {string} name @param {Intl.NumberFormatOptions} [options] */
+function formatOf(name, options) {
+  const known = FORMATS.get(name) ?? new Intl.NumberFormat(LOCALE, options);
+  FORMATS.set(name, known);
+  return known;
+}
+
 /** @param {string} amount */
 function decimalsOf(amount) {
   return Math.min((amount.split(".")[1] ?? "").length, DECIMALS_MAX);
@@ -15,9 +25,9 @@ function decimalsOf(amount) {
 export function money(money) {
   if (!money) return "–";
   const style = /** @type {const} */ ({ style: "currency", currency: money.currency });
-  const usual = new Intl.NumberFormat(LOCALE, style).resolvedOptions().minimumFractionDigits ?? 0;
+  const usual = formatOf(money.currency, style).resolvedOptions().minimumFractionDigits ?? 0;
   const digits = Math.max(usual, decimalsOf(money.amount));
-  const format = new Intl.NumberFormat(LOCALE, { ...style, minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const format = formatOf(`${money.currency} ${digits}`, { ...style, minimumFractionDigits: digits, maximumFractionDigits: digits });
   return format.format(/** @type {any} */ (money.amount)); // a text is formatted exactly, a number might not be
 }
 
@@ -64,12 +74,12 @@ function asText(units, digits) {
 
 /** @param {number} value */
 export function number(value) {
-  return new Intl.NumberFormat(LOCALE).format(value);
+  return formatOf("number").format(value);
 }
 
 /** A share from 0 to 1 in percent. @param {string | number} share */
 export function percent(share) {
-  return new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: 1 }).format(Number(share));
+  return formatOf("percent", { style: "percent", maximumFractionDigits: 1 }).format(Number(share));
 }
 
 const MOMENT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });

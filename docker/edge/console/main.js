@@ -1,10 +1,10 @@
 /** The shell: navigation, log-in, theme, and the page that the address names. */
-import { LoggedOut, onExpiry } from "./api.js";
+import { LoggedOut, Problem, onExpiry } from "./api.js";
 import { h, mount } from "./dom.js";
 import { loginDialog, showLogin, startAnew } from "./login.js";
 import { pages } from "./pages.js";
 import { may, session } from "./session.js";
-import { failure, slowPage, waiting } from "./ui.js";
+import { failure, link, slowPage, waiting } from "./ui.js";
 import { nextTheme, themeName } from "./theming.js";
 
 /** @typedef {import("./pages.js").Page} Page */
@@ -90,11 +90,22 @@ async function openPage(page, params, main, fresh, options) {
     await (await loaded(page))(view);
   } catch (error) {
     if (signal.aborted) return;
-    if (!(error instanceof LoggedOut)) show(h("h1", { tabindex: "-1" }, page.title), failure(error, error instanceof NotLoaded ? () => location.reload() : view.again));
+    if (!(error instanceof LoggedOut)) show(h("h1", { tabindex: "-1" }, page.title), refusal(page, error, view));
     else if (!document.querySelector("dialog[open]")) startAnew(); // a form that is open would be lost
   } finally {
     main.removeAttribute("aria-busy");
   }
+}
+
+/** Why a page is not shown, and the way on: to its list if there is no such thing, else another attempt. @param {Page} page @param {unknown} error @param {View} view */
+function refusal(page, error, view) {
+  const isNoId = error instanceof Problem && error.errors.length > 0 && error.errors.every(({ field }) => field.startsWith("path."));
+  if (!isNoId && !(error instanceof Problem && error.status === 404)) return failure(error, error instanceof NotLoaded ? () => location.reload() : view.again);
+  const list = pages.find((each) => each.path === page.within);
+  return [
+    failure(isNoId ? new Error(`There is no such ${page.title.toLowerCase()}. Check the address of this page.`) : error),
+    list && h("p", null, link(list.path === "/" ? "" : list.path, `Back to ${list.title}`)),
+  ];
 }
 
 /** @param {Page} page */

@@ -21,6 +21,7 @@ FORMS: Mapping[str, str] = {
     AMOUNT: "an amount as text, such as 12.50",
     ONE_LINE: "one line, without control characters",
     r"^[!-~]+$": "visible ASCII characters, without spaces",
+    r"^[ -~]+$": "ASCII characters",
 }
 """In words, the patterns that a client meets most."""
 BEGINNINGS = (
