@@ -15,14 +15,12 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from services.folders import SERVICES
 from services.kit.config.secrets import Secrets
@@ -30,12 +28,10 @@ from services.kit.config.settings import archive_days
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.archiver import Archiver, Finished, check, restore
 from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.owner import owner_connection
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import configure
 from services.operations.counting import count
-
-if TYPE_CHECKING:
-    from asyncpg import Connection
 
 __all__ = ["FINISHED", "Plan", "archive", "carry_out", "main"]
 
@@ -45,6 +41,7 @@ FINISHED: Mapping[str, Finished] = {
     if find_spec(f"services.{name}.finished")
 }
 """Which streams are finished, by service."""
+NAME = "zerocart archive"
 
 UNTIL = """
     SELECT least(
@@ -85,7 +82,7 @@ async def archive(plan: Plan, now: datetime) -> int:
     """Archive what is finished and old enough; the number of events."""
     if plan.days is None:
         return 0
-    async with _connected(plan) as connection:
+    async with owner_connection(plan.owner_dsn, NAME) as connection:
         await _count(plan.owner_dsn)
         until: int = await connection.fetchval(UNTIL)
         return await Archiver(connection, Path(plan.folder), FINISHED).run(now - timedelta(days=plan.days), until)
@@ -99,23 +96,12 @@ async def _count(owner_dsn: str) -> None:
         await store.close()
 
 
-@asynccontextmanager
-async def _connected(plan: Plan) -> AsyncGenerator[Connection]:
-    import asyncpg
-
-    connection = await asyncpg.connect(plan.owner_dsn, server_settings={"application_name": "zerocart archive"})
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
 async def carry_out(plan: Plan, verb: str, files: Sequence[str], now: datetime) -> str:
     """Carry out `archive`, `check` or `restore`; the result as a sentence. ZerocartError if it fails."""
     if verb == "archive":
         moved = await archive(plan, now)
         return "nothing is archived without ZEROCART_ARCHIVE_DAYS" if plan.days is None else f"archived {moved} events"
-    async with _connected(plan) as connection:
+    async with owner_connection(plan.owner_dsn, NAME) as connection:
         if verb == "check":
             if faults := await check(connection, Path(plan.folder)):
                 raise ZerocartError("archive-damaged", "; ".join(faults))

@@ -146,10 +146,12 @@ def _in_urls(folder: str, services: Iterable[str], key: str) -> dict[str, str]:
 
 def main() -> None:
     """Set up and print the result; exits with 1 and the reason if that fails."""
+    import asyncpg
+
     try:
         plan = Plan.from_environment()
         asyncio.run(set_up(plan))
-    except (ZerocartError, ValueError) as error:
+    except (ZerocartError, ValueError, OSError, asyncpg.PostgresError) as error:
         sys.exit(f"setup failed: {error}")
     roles = ", ".join(sorted(plan.passwords)) or "none"
     sys.stdout.write(f"set up: databases, roles ({roles}), topic {plan.topic}\n")

@@ -27,7 +27,7 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.eventstore.archiver import Archiver
 from services.kit.eventstore.grants import role_of
-from services.kit.eventstore.port import Append, Mark, NewEvent, Position
+from services.kit.eventstore.port import START, Append, Mark, NewEvent, Position
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.wire.cloudevents import source_of
@@ -50,7 +50,6 @@ INTERLEAVED = 64
 BATCH_ORDERS = 64 * 64
 APPENDS, APPEND_EVENTS = 1_000, 5
 STREAMS = 500
-EPOCH = 2**48
 PAGES, PAGE_EVENTS = 20, 1_000
 PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 
@@ -244,6 +243,7 @@ class Bench:
         read = ReadDatabase(self.server.dsn(f"{self.name}_read", role_of("projection"), "bench"))
         pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, VIEWS)
         number = 2 if archive else 1
+        [first] = (await reader.read_all(START, 1)).events
         async with read.making() as session:
             for view in VIEWS.values():
                 await session.make(view, number, "building", "wait", 1)
@@ -251,7 +251,7 @@ class Bench:
             built, follows = 0, True
             while follows and built < REBUILT_EVENTS_MAX:
                 version, follows = await pages.build(view, number)
-                built = version.checkpoint % EPOCH if version else 0
+                built = version.checkpoint - first.position if version else 0
         async with read.making() as session:
             for version in session.versions:
                 await session.drop(version)

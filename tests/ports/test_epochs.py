@@ -14,6 +14,7 @@ import pytest
 from services.databases import migrate
 from services.kit.eventstore.port import NUMBER_BITS, START, Append, Appended, HistoryCut, Position
 from services.kit.eventstore.postgres import PostgresEventReader
+from services.kit.eventstore.rows import append_once
 from services.kit.eventstore.transactions import in_transaction
 from tests.conftest import PASSWORDS, execute
 from tests.ports.harness import append, event
@@ -63,6 +64,25 @@ async def test_a_service_goes_on_in_a_new_epoch_with_the_connections_it_has(post
     assert (after.epoch, await appended(other, "a", 1)) == (2, after + 1)
     assert [event.position for event in (await reader.read_all(START, 9)).events] == [*before, after, after + 1]
     assert await epochs(database) == [(1, 0), (2, before[-1])]
+
+
+async def test_a_prepared_append_that_commits_in_a_new_epoch_is_not_taken_for_lost(postgres, database):
+    store, reader = postgres.store(), postgres.reader()
+    first = await appended(store, "a")
+    async with store.connections.use() as connection:
+        await connection.execute("BEGIN")
+        await append_once(connection, [append("slow", 0)])
+        await connection.execute("PREPARE TRANSACTION 'ours'")
+    await execute(database.owner_dsn, ELSEWHERE)
+    after = await appended(store, "a", 1)
+    assert (await reader.read_all(START, 9)).end == first, "readers wait for the prepared append"
+    await execute(database.dsn("orders"), "COMMIT PREPARED 'ours'")
+    page = await reader.read_all(START, 2)
+    assert [event.stream for event in page.events] == ["a", "slow"]
+    assert await reader.end(page.end) == after
+    assert [event.position for event in (await reader.read_all(page.end, 9)).events] == [after]
+    with pytest.raises(HistoryCut):
+        await reader.read_all(Position(page.end + 1), 9)
 
 
 async def test_an_epoch_begins_once_however_many_notice(postgres, database):

@@ -45,7 +45,7 @@ async def test_old_marks_are_removed_and_younger_ones_recognize_repeats(store, d
     await age(database, 31)
     await placed(store, "young")
     await age(database, 29, "key = 'young'")
-    assert await Retention(store.connections, PERIOD).remove_old(NOW) == 1
+    assert await Retention(store.connections, PERIOD).remove_old() == 1
     assert await store.find_mark("old") is None
     assert isinstance(await placed(store, "young"), Duplicate)
 
@@ -59,8 +59,8 @@ async def test_more_marks_than_a_batch_are_removed_at_once(store, database):
         marks,
     )
     await owner.close()
-    assert await Retention(store.connections, PERIOD).remove_old(NOW) == marks
-    assert await Retention(store.connections, PERIOD).remove_old(NOW) == 0
+    assert await Retention(store.connections, PERIOD).remove_old() == marks
+    assert await Retention(store.connections, PERIOD).remove_old() == 0
 
 
 async def test_a_service_removes_old_rows_of_its_own_tables(database):
@@ -73,7 +73,7 @@ async def test_a_service_removes_old_rows_of_its_own_tables(database):
         ") AS letter (id, status, decided_at)"
     )
     retention = Retention(connections, PERIOD, {"dead_letters": "decided_at"})
-    assert await retention.remove_old(NOW) == 1
+    assert await retention.remove_old() == 1
     assert [row["id"] for row in await connections.fetch("SELECT id FROM dead_letters ORDER BY id")] == [
         "waiting",
         "young",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import cast
 
 import pytest
 
 from tools.gauntlet.adapters import new_store
 from tools.gauntlet.cases import CASES, Case, Report, judged
-from tools.gauntlet.command import markdown, run_gauntlet
+from tools.gauntlet.command import add_arguments, markdown, run_gauntlet
 from tools.gauntlet.load import Follower, Load
 from tools.gauntlet.store import Store
 
@@ -92,3 +93,12 @@ async def test_our_event_store_passes_every_case():
 
 def cases(name: str) -> list[Case]:
     return [case for case in CASES if case.name == name]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "3601", "1e99", "soon"])
+def test_a_time_that_proves_nothing_or_never_ends_is_refused(text, capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--seconds={text}"])
+    assert f"{text} is not a number from 0.1 to 3600" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from tools.terminal import green, red, say
 __all__ = ["add_arguments", "run", "run_gauntlet"]
 
 SECONDS = 2.0
+SECONDS_MIN, SECONDS_MAX = 0.1, 3_600.0
+"""Writers that append for less may append nothing, and every event is kept in memory for the verdict."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--case", default="", help="run only the cases whose name contains this text")
     parser.add_argument("--quick", action="store_true", help="run only the quick cases")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"how long writers append (default {SECONDS:g})")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=SECONDS, help=f"how long writers append (default {SECONDS:g})"
+    )
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table of all stores at the end")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not SECONDS_MIN <= seconds <= SECONDS_MAX:  # false for nan, too
+        raise argparse.ArgumentTypeError(f"{text} is not a number from {SECONDS_MIN:g} to {SECONDS_MAX:g}")
+    return seconds
 
 
 def run(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.grants import Grants, log_grants, other_grants, read_grants, role_of, vault_grants
+from services.kit.eventstore.owner import owner_connection
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import log
 
@@ -84,16 +85,11 @@ def _writers(services: AllGrants) -> list[str]:
 
 @asynccontextmanager
 async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
-    import asyncpg
-
     if is_pooled(owner_dsn):
         raise ZerocartError("bad-setting", "setup needs a session: give it the address of Postgres, not of the pooler")
-    connection = await asyncpg.connect(owner_dsn, server_settings={"application_name": "zerocart migrate"})
-    try:
-        await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")
+    async with owner_connection(owner_dsn, "zerocart migrate") as connection:
+        await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")  # until the session ends
         yield connection
-    finally:
-        await connection.close()  # releases the lock
 
 
 def all_migrations(services: AllGrants) -> list[Migration]:
@@ -113,7 +109,7 @@ def _kit_migrations(services: AllGrants) -> list[Migration]:
     receipts, retention = _for_each("0003_receipts", receivers), _for_each("0005_retention", _writers(services))
     later = [_kit(name) for name in ("0006_positions", "0007_archives", "0008_verified_epoch")]
     later += [*_for_each("0009_row_versions", _writers(services)), _kit("0010_pages")]
-    later += [_kit("0011_restored"), _kit("0012_starts")]
+    later += [_kit("0011_restored"), _kit("0012_starts"), _kit("0013_prepared")]
     return [_kit("0001_log"), *services_tables, *receipts, _kit("0004_revocations"), *retention, *later]
 
 

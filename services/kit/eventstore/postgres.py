@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.archive import Archive, PageBounds, in_order
+from services.kit.eventstore.archive_files import bounds_of
 from services.kit.eventstore.connections import Connections, Contention, statement, translated
 from services.kit.eventstore.group_commit import LANES, GroupCommit
 from services.kit.eventstore.port import (
@@ -40,6 +42,8 @@ READER_CONNECTIONS_MAX = 2
 EVENTS_PASSED_MAX = 100_000
 """Events that a page of some types goes through at most. Otherwise a page of rare types would read the whole history in
 one statement, which the statement timeout ends (measured with ten million events)."""
+FILES_AHEAD_MAX = 16
+"""Files that begin after the beginning of a page, and can contribute to it."""
 LOG_SCHEMA = "log"
 ALL_STREAMS = ("", "\U0010ffff")
 """The first and the last name of a stream, in the order of the collation C."""
@@ -272,15 +276,23 @@ class PostgresEventReader:
 
     async def _page(self, after: Position, until: Position, types: list[str] | None, events_max: int) -> Page:
         rows = await self.connections.fetch(
-            statement("read_page"), after, until, types, events_max, self._page_bytes_max
+            statement("read_page"), after, until, types, events_max, self._page_bytes_max, FILES_AHEAD_MAX
         )
         events, parts = split(rows)
         full = self._full(events, events_max)
         end = events[-1].position if full else until
-        if not parts:
+        begins = {part.file: bounds_of(part.file)[0] for part in parts}
+        ahead = [begin for begin in begins.values() if begin > after]
+        if len(ahead) == FILES_AHEAD_MAX and max(ahead) < end:
+            # further files begin after the last of these, and its first event is on the page
+            end, full = max(ahead), True
+            events = [event for event in events if event.position <= end]
+        files = [file for file, begin in begins.items() if begin <= end]
+        if not files:
             return Page(events, end, full)
         bounds = PageBounds(after, end, types, events_max, self._page_bytes_max, self._passed_max)
-        return await self._archive.page(events, [part.file for part in parts], bounds)
+        page = await self._archive.page(events, files, bounds)
+        return replace(page, full=page.full or full)
 
     def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
         return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import Unavailable
@@ -26,7 +26,9 @@ MARKS = {"inbox": "at"}
 REMOVE = """
     WITH removed AS (
         DELETE FROM {table}
-        WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE {column} < $1 ORDER BY {column} LIMIT $2))
+        WHERE ctid = ANY(
+            ARRAY(SELECT ctid FROM {table} WHERE {column} < now() - $1::interval ORDER BY {column} LIMIT $2)
+        )
         RETURNING true
     )
     SELECT count(*) AS rows FROM removed
@@ -45,14 +47,14 @@ class Retention:
         self._period = period
         self._tables = {**MARKS, **tables}
 
-    async def remove_old(self, now: datetime) -> int:
-        """Remove the rows that are too old, in short transactions; their number."""
-        return sum([await self._remove(table, column, now - self._period) for table, column in self._tables.items()])
+    async def remove_old(self) -> int:
+        """Remove the rows that are too old by the clock of the server, in short transactions; their number."""
+        return sum([await self._remove(table, column) for table, column in self._tables.items()])
 
-    async def _remove(self, table: str, column: str, before: datetime) -> int:
+    async def _remove(self, table: str, column: str) -> int:
         sql, removed, is_full = REMOVE.format(table=table, column=column), 0, True
         while is_full:
-            (row,) = await self._connections.fetch(sql, before, BATCH_ROWS_MAX)
+            (row,) = await self._connections.fetch(sql, self._period, BATCH_ROWS_MAX)
             removed += row["rows"]
             is_full = row["rows"] == BATCH_ROWS_MAX
         if removed:
@@ -70,6 +72,6 @@ class Retention:
 
     async def _remove_if_possible(self) -> None:
         try:
-            await self.remove_old(datetime.now(UTC))
+            await self.remove_old()
         except Unavailable as error:
             log("old rows not removed: the next attempt follows", level=logging.WARNING, code=error.code)
