@@ -142,6 +142,12 @@ def test_doctor_reports_a_port_in_use_and_an_unwritable_folder(tmp_path: Path) -
     assert checks["Python"]["next_step"] == checks["packages"]["next_step"] == ""
     bad = json.loads(zerocart(tmp_path / "x", "doctor", "--json", ZEROCART_EDGE_PORT="abc").stdout)
     assert next(check for check in bad if check["name"] == "settings")["next_step"]
+    assert not (tmp_path / "x").exists()  # it only looks
+    (tmp_path / "file").touch()
+    unusable = json.loads(zerocart(tmp_path / "file" / "x", "doctor", "--json").stdout)
+    assert [(check["name"], "file" in check["found"]) for check in unusable if check["next_step"]] == [
+        ("state folder", True), ("cluster", True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ class Options:
         environ, state = os.environ, State.from_environment()
         return cls(
             state=state,
-            archive=folder("ZEROCART_ARCHIVE", state.folder("archive")).absolute(),
+            archive=folder("ZEROCART_ARCHIVE", state.home / "archive").absolute(),
             manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
             edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
             window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
@@ -148,6 +148,7 @@ class Cluster:
 
     async def _start(self) -> Running:
         self._must_be_free(self._options.edge_port)
+        self._options.state.folder("archive")
         await self._start_servers()
         topic = self._manifests.brokers[0].topic
         passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
@@ -169,9 +170,8 @@ class Cluster:
             log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log, self._cores)
         self.build_views()
-        identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
-        self.clock = PingClock(sources, base_urls, identity=identity)
+        self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         await self._wait_for_edge()

@@ -84,11 +84,12 @@ def port(name: str, default: int, environ: Mapping[str, str] = os.environ) -> in
 
 
 def folder(name: str, default: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """A folder that a variable names; BadSettingError if it is none."""
-    found = Path(environ.get(name) or default)
-    if not found.is_dir():
-        raise BadSettingError(f"{name} must be a folder, and is {str(found)!r}.")
-    return found
+    """A folder that a variable names; BadSettingError if it is none. The default need not exist."""
+    if not (text := environ.get(name)):
+        return default
+    if not Path(text).is_dir():
+        raise BadSettingError(f"{name} must be a folder, and is {text!r}.")
+    return Path(text)
 
 
 def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) -> float:

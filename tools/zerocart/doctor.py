@@ -23,7 +23,7 @@ from tools.knative_local.queue_depths import MAKE_AGAIN, RESTORE, queue_depths
 from tools.knative_local.rest_client import AwayError, cluster_status
 from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import BadSettingError
-from tools.knative_local.state import Running, State
+from tools.knative_local.state import Running, State, StateFolderError
 from tools.terminal import green, red, say
 
 __all__ = ["Check", "add_arguments", "run"]
@@ -108,7 +108,9 @@ def _settings() -> Iterator[Check]:
         yield Check("settings", str(error), "change the variable or unset it")
         return
     yield Check("settings", "valid")
-    yield _state_folder(options.state)
+    yield (folder := _state_folder(options.state))
+    if not folder.passed:
+        return
     if options.state.running() is None:
         port = options.edge_port
         free = is_free(port)
@@ -127,9 +129,13 @@ def _state_folder(state: State) -> Check:
 
 def _cluster() -> Iterator[Check]:
     state = State.from_environment()
-    running = state.running()
+    try:
+        running, locked = state.running(), state.locked()
+    except StateFolderError as error:
+        yield Check("cluster", str(error), "make the state folder writable")
+        return
     if running is None:
-        found = "starting or stopping" if state.locked() else "not running (zerocart up --detach starts it)"
+        found = "starting or stopping" if locked else "not running (zerocart up --detach starts it)"
         yield Check("cluster", found)
         return
     try:
