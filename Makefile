@@ -43,7 +43,8 @@ format: setup ## format, and apply the corrections of the linter
 # each program that a test starts, would compile the same modules again.
 test: export PYTHONDONTWRITEBYTECODE =
 test: setup ## run every test, on real Postgres and Kafka (WORKERS=n at the same time)
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not chaos and not containers"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not chaos" \
+		--ignore tests/chaos --ignore tests/containers
 
 test-fast: setup ## run the pure tests (domain, sagas, model), without servers
 	$(BIN)/pytest -n 2 tests/domain tests/sagas tests/model

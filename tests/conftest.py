@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -84,6 +85,8 @@ class Database:
 
     server: Server
     name: str
+    make_read: Callable[[], object] = bool
+    """Makes the read database before its first use: most tests need none."""
 
     @property
     def owner_dsn(self) -> str:
@@ -91,12 +94,14 @@ class Database:
 
     @property
     def read_owner_dsn(self) -> str:
+        self.make_read()
         return self.server.dsn(f"{self.name}_read")
 
     def dsn(self, service: str) -> str:
         return self.server.dsn(self.name, role_of(service), PASSWORDS[service])
 
     def read_dsn(self, service: str) -> str:
+        self.make_read()
         return self.server.dsn(f"{self.name}_read", role_of(service), PASSWORDS[service])
 
 
@@ -162,21 +167,26 @@ def as_owner(postgres_server: Server) -> Generator[Callable[[str], object]]:
     """Executes a statement on one connection and event loop for all tests, because each test has a loop of its own."""
     import asyncpg
 
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        connection = runner.run(asyncpg.connect(postgres_server.dsn()))
-        yield lambda statement: runner.run(connection.execute(statement))
-        runner.run(connection.close())
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, ThreadPoolExecutor(1) as thread:
+        connection = thread.submit(runner.run, asyncpg.connect(postgres_server.dsn())).result()
+        yield lambda statement: thread.submit(runner.run, connection.execute(statement)).result()
+        thread.submit(runner.run, connection.close()).result()
 
 
 @pytest.fixture
 def database(postgres_server: Server, template: str, as_owner: Callable[[str], object]) -> Generator[Database]:
     name = f"test_{next(_numbers)}"
-    both = ("", "_read")
-    for each in both:
-        # FILE_COPY takes two thirds of the processor time of WAL_LOG (tests make 3,000 databases)
-        as_owner(f'CREATE DATABASE "{name}{each}" TEMPLATE "{template}{each}" STRATEGY FILE_COPY')
-    yield Database(postgres_server, name)
-    for each in both:
+    made: set[str] = set()
+
+    def make(suffix: str) -> None:
+        if suffix not in made:
+            # FILE_COPY takes two thirds of the processor time of WAL_LOG (tests make 2,000 databases)
+            as_owner(f'CREATE DATABASE "{name}{suffix}" TEMPLATE "{template}{suffix}" STRATEGY FILE_COPY')
+            made.add(suffix)
+
+    make("")
+    yield Database(postgres_server, name, lambda: make("_read"))
+    for each in made:
         as_owner(f'DROP DATABASE "{name}{each}" WITH (FORCE)')
 
 
@@ -184,7 +194,7 @@ def database(postgres_server: Server, template: str, as_owner: Callable[[str], o
 class PooledDatabase(Database):
     """The same databases through a pooler in transaction mode; the owner connects to Postgres itself."""
 
-    port: int
+    port: int = 0
 
     def dsn(self, service: str) -> str:
         return through(super().dsn(service), self.port)
@@ -201,7 +211,7 @@ def pooler_port(postgres_server: Server) -> Generator[int]:
 
 @pytest.fixture
 def pooled_database(database: Database, pooler_port: int) -> PooledDatabase:
-    return PooledDatabase(database.server, database.name, pooler_port)
+    return PooledDatabase(database.server, database.name, database.make_read, pooler_port)
 
 
 async def execute(dsn: str, *statements: str) -> None:

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from services.kit.eventstore.grants import role_of
+from tests.waiting import SECONDS_MAX
 
 __all__ = ["running_pooler", "through"]
 
 SERVER_CONNECTIONS = 2
 """Fewer than the clients have, so that every transaction may get another one."""
-START_SECONDS_MAX = 20.0
 CONFIG = """
 [databases]
 * = host={host} port={port}
@@ -81,7 +81,7 @@ def _free_port() -> int:
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
+    deadline = time.monotonic() + SECONDS_MAX
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)) == 0:

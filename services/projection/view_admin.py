@@ -125,8 +125,10 @@ class ViewAdmin:
 
     async def _is_busy(self, name: str) -> bool:
         """Whether a version of the view is being built, or a switch has not yet dropped the version kept before."""
-        kept = [each for each in await self._database.versions() if each.view == name and each.state == "kept"]
-        return len(kept) > 1 or any(each.view == name for each in await self._builder.unfinished())
+        # the builds first: one that ends between the two reads leaves a kept version, which the second read must see
+        if any(each.view == name for each in await self._builder.unfinished()):
+            return True
+        return sum((each.view, each.state) == (name, "kept") for each in await self._database.versions()) > 1
 
     async def switch(self, name: str, number: int) -> None:
         """Let a version serve once it is level with the one that does; RuleViolation if this code cannot feed it."""

@@ -40,7 +40,6 @@ KILL_SECONDS = (4.0, 8.0)
 SPARED_SECONDS = 30.0
 """After a service was killed: one that dies again before it is awake proves nothing."""
 ORDER_SECONDS = 2.0
-SETTLED_SECONDS_MAX = 240.0
 LOOKS_MAX = 90
 WAIT_MS_MAX = 180_000
 """A service that starts may be killed more than once before it answers."""
@@ -91,7 +90,7 @@ class Shop:
             is_known = found.status_code < 500 and found.status_code != 404  # the read side may be a moment behind
             return found.raise_for_status().json() if is_known else None
 
-        return self.local.until(answer, 120)
+        return self.local.until(answer)
 
 
 @contextmanager
@@ -161,7 +160,7 @@ def test_a_person_with_the_console_alone_finds_and_mends_what_is_broken(tmp_path
             _mends_parked_messages(person, shop)
         print(f"seed {seed}: {len(shop.orders)} orders, killed {dict(shop.killed)}")
         assert sum(shop.killed.values()) >= 5
-        local.until(lambda: {shop.status(each) for each in shop.orders} == {"confirmed"}, SETTLED_SECONDS_MAX)
+        local.until(lambda: {shop.status(each) for each in shop.orders} == {"confirmed"})
         context.close()
         assert person.faults == []
 
@@ -179,7 +178,7 @@ def _sees_that_kafka_is_away(person: Person) -> None:
 
 def _mends_a_stuck_run(person: Person, shop: Shop) -> None:
     order_id = shop.place("tok_refund_pending")
-    person.local.until(lambda: shop.status(order_id) == "confirmed", 120)
+    person.local.until(lambda: shop.status(order_id) == "confirmed")
     shop.insist("POST", f"/orders/{order_id}/cancel", {"reason": "changed her mind"})
     _provider_says(shop, order_id, "refund_failed")
     page = person.page
@@ -204,7 +203,7 @@ def _provider_says(shop: Shop, order_id: str, what: str) -> None:
         except (httpx.HTTPStatusError, httpx.TransportError, ValueError):
             return False  # a process died
 
-    shop.local.until(said, 120)
+    shop.local.until(said)
 
 
 def _mends_dead_letters(person: Person, shop: Shop) -> None:

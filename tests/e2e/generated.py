@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from scripts.openapi import DOCUMENT
+from tests.waiting import SECONDS_MAX
 
 PACKAGE = "zerocart_client"
 CONFIG = "content_type_overrides:\n  application/pdf: application/octet-stream\npost_hooks: []\n"
@@ -22,7 +23,7 @@ def generate(folder: Path) -> None:
     config.write_text(CONFIG)
     program = Path(sys.executable).parent / "openapi-python-client"
     command = [program, "generate", "--path", DOCUMENT, "--meta", "none", "--output-path", folder / PACKAGE]
-    subprocess.run([*command, "--config", config], check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, "--config", config], check=True, capture_output=True, timeout=SECONDS_MAX)
     sys.path.insert(0, str(folder))
 
 
@@ -43,7 +44,7 @@ class Program:
         client = importlib.import_module(f"{PACKAGE}.client")
         kind = client.AuthenticatedClient if token else client.Client
         self._edge_url = edge_url
-        self._client = kind(base_url=f"{edge_url}/v1", timeout=60, **({"token": token} if token else {}))
+        self._client = kind(base_url=f"{edge_url}/v1", timeout=SECONDS_MAX, **({"token": token} if token else {}))
         _OPENED.append(self._client)
 
     def __call__(self, operation: str, *arguments: str, body: Any = None, **parameters: Any) -> Any:

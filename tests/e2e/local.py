@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from tests.architecture.rules import ROOT
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.credentials import Credentials, operator_of
 from tools.knative_local.ports import free_port
 from tools.knative_local.state import Running, State
@@ -40,7 +41,7 @@ class Local:
 
     def command(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            [*PROGRAM, *words], env=self.environ, capture_output=True, text=True, timeout=180, check=False
+            [*PROGRAM, *words], env=self.environ, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout if check else done.stdout + done.stderr
@@ -69,13 +70,13 @@ class Local:
         return operator_of(self.state, self.running.edge_url)
 
     def stranger(self) -> httpx.Client:
-        return httpx.Client(base_url=self.running.edge_url, timeout=60)
+        return httpx.Client(base_url=self.running.edge_url, timeout=SECONDS_MAX)
 
     def client(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.credentials.token()}"}
-        return httpx.Client(base_url=self.running.edge_url, timeout=60, headers=headers)
+        return httpx.Client(base_url=self.running.edge_url, timeout=SECONDS_MAX, headers=headers)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = SECONDS_MAX) -> Any:
         began = asked = time.monotonic()
         while not (found := condition()):
             now = time.monotonic()

@@ -21,10 +21,10 @@ from tests.e2e.http_files import requests_of, send
 from tests.e2e.local import AWAKE, Local, cluster
 from tests.e2e.test_users import TOKEN
 from tests.e2e.typescript import answer_of, compiled, program
+from tests.waiting import SECONDS_MAX
 
 pytestmark = pytest.mark.e2e
 
-SECONDS_MAX = 240
 """A machine that does much else needs minutes for the cold starts of all services."""
 SHOP_URL = "https://shop.example.com"
 RULES = {
@@ -88,7 +88,6 @@ def confirmed(local: Local, program: Program, order_id: str) -> Any:
             and shown.parsed.status == "confirmed"
             and shown.parsed
         ),
-        SECONDS_MAX,
     )
 
 
@@ -111,13 +110,13 @@ def stock_the_shelves(local: Local, clerk: Program) -> None:
         clerk("catalogue.define_product", sku, body=("ProductBody", product))
         clerk("inventory.set_stock_level", sku, body=("StockBody", {"on_hand": 20, "product_name": name}))
     wanted = ("QuoteBody", {"items": [{"product_id": "BOOK", "quantity": 1}, {"product_id": "MUG", "quantity": 1}]})
-    local.until(lambda: clerk.answer("orders.quote_order", body=wanted).status_code == 200, SECONDS_MAX)
-    local.until(lambda: len(clerk("query.list_stock").stock) == 2, SECONDS_MAX)
+    local.until(lambda: clerk.answer("orders.quote_order", body=wanted).status_code == 200)
+    local.until(lambda: len(clerk("query.list_stock").stock) == 2)
 
 
 def registered(local: Local, visitor: Program) -> Program:
     user = visitor("users.register_user", body=("RegistrationBody", ANN))
-    (mail,) = local.until(lambda: mails(local, "verification", ANN["email"]), SECONDS_MAX)
+    (mail,) = local.until(lambda: mails(local, "verification", ANN["email"]))
     token = TOKEN.search(text_of(mail))
     assert token is not None
     visitor("users.activate_user", user.id, body=("TokenBody", {"token": token[0]}))
@@ -128,7 +127,7 @@ def registered(local: Local, visitor: Program) -> Program:
 
 def buys(local: Local, visitor: Program, customer: Program) -> str:
     """A customer's way from the catalogue to the confirmation; the id of the order."""
-    listed = local.until(lambda: visitor("query.list_products", q="mug").products, SECONDS_MAX)
+    listed = local.until(lambda: visitor("query.list_products", q="mug").products)
     assert [(each.sku, each.prices[0].amount) for each in listed] == [("MUG", "10.00")]
     assert visitor("query.read_product", "BOOK").name == "Book"
     wanted = basket(("MUG", 2), ("BOOK", 1), coupon="SPRING", shipping_method="post")
@@ -141,8 +140,8 @@ def buys(local: Local, visitor: Program, customer: Program) -> str:
     shown = confirmed(local, customer, placed.order_id)
     assert (shown.number, amount(shown.total), len(shown.items)) == (placed.number, Decimal("33.54"), 2)
     assert [each.order_id for each in customer("query.orders_of_customer", "me").orders] == [placed.order_id]
-    assert len(local.until(lambda: mails(local, "order_placed", ANN["email"]), SECONDS_MAX)) == 1
-    (mail,) = local.until(lambda: mails(local, "confirmation", ANN["email"]), SECONDS_MAX)
+    assert len(local.until(lambda: mails(local, "order_placed", ANN["email"]))) == 1
+    (mail,) = local.until(lambda: mails(local, "confirmation", ANN["email"]))
     assert "Discount (coupon SPRING): -2.80 GBP" in text_of(mail)
     assert customer("query.read_invoice", placed.order_id).payload.read().startswith(b"%PDF")
     return placed.order_id
@@ -154,9 +153,9 @@ def guest_buys(local: Local, visitor: Program) -> None:
     guest = visitor.log_in(grant_type="urn:zerocart:guest")
     placed = guest("orders.place_order", body=("OrderBody", basket(("MUG", 1), email=to, customer_name="Gus")))
     confirmed(local, guest, placed.order_id)
-    (confirmation,) = local.until(lambda: mails(local, "confirmation", to), SECONDS_MAX)
+    (confirmation,) = local.until(lambda: mails(local, "confirmation", to))
     visitor("orders.look_up_order", body=("LookupBody", {"number": placed.number, "email": to.upper()}))
-    (answer,) = local.until(lambda: mails(local, "order_link", to), SECONDS_MAX)
+    (answer,) = local.until(lambda: mails(local, "order_link", to))
     for mail in (confirmation, answer):
         found = re.search(rf"{SHOP_URL}/orders/{placed.order_id}#token=(\S+)", text_of(mail))
         assert found is not None
@@ -174,10 +173,10 @@ def is_refunded(local: Local, clerk: Program, customer: Program, order_id: str) 
     """A clerk gives a part back, and the customer sees it."""
     refund = {"amount": {"amount": "5.00", "currency": "GBP"}, "reason": "a scratch"}
     clerk("payments.refund_payment", order_id, body=("RefundBody", refund))
-    local.until(lambda: amount(customer("query.read_order", order_id).refunded) == Decimal("5.00"), SECONDS_MAX)
+    local.until(lambda: amount(customer("query.read_order", order_id).refunded) == Decimal("5.00"))
     (shown,) = customer("payments.read_payment", order_id).refunds
     assert amount(shown.amount) == Decimal("5.00")
-    (mail,) = local.until(lambda: mails(local, "order_refunded", ANN["email"]), SECONDS_MAX)
+    (mail,) = local.until(lambda: mails(local, "order_refunded", ANN["email"]))
     assert "5.00 GBP" in mail["Subject"]
 
 
@@ -186,15 +185,13 @@ def works_on_orders(local: Local, clerk: Program) -> None:
     to = "tel@example.com"
     phone = basket(("BOOK", 1), email=to, customer_name="Tel Phone", capture="by_hand")
     placed = clerk("orders.place_order", body=("OrderBody", phone))
-    local.until(lambda: clerk.answer("payments.capture_payment", placed.order_id).status_code < 300, SECONDS_MAX)
+    local.until(lambda: clerk.answer("payments.capture_payment", placed.order_id).status_code < 300)
     confirmed(local, clerk, placed.order_id)
     clerk("orders.add_note", placed.order_id, body=("NoteBody", {"text": "rang twice"}))
-    (found,) = local.until(lambda: clerk("query.list_orders", number=placed.number).orders, SECONDS_MAX)
+    (found,) = local.until(lambda: clerk("query.list_orders", number=placed.number).orders)
     (same,) = clerk("query.list_orders", email=to).orders
     assert found.order_id == same.order_id == placed.order_id
-    shown = local.until(
-        lambda: (order := clerk("query.read_order", placed.order_id)).internal_notes and order, SECONDS_MAX
-    )
+    shown = local.until(lambda: (order := clerk("query.read_order", placed.order_id)).internal_notes and order)
     assert [note.text for note in shown.internal_notes] == ["rang twice"]
     assert clerk("query.read_packing_slip", placed.order_id).payload.read().startswith(b"%PDF")
     sent = clerk("notifications.list_notifications", order_id=placed.order_id).mails
@@ -214,8 +211,8 @@ def edits_an_order(local: Local, clerk: Program) -> None:
         expecting = {**change, "expected_difference": {"amount": difference, "currency": "GBP"}}
         begun = clerk("orders.edit_order", placed.order_id, body=("EditBody", expecting))
         assert (begun.status, amount(begun.difference)) == ("started", Decimal(difference))
-        local.until(lambda: amount(clerk("query.read_order", placed.order_id).total) == Decimal(total), SECONDS_MAX)  # noqa: B023
-    local.until(lambda: clerk("payments.read_payment", placed.order_id).refunds, SECONDS_MAX)
+        local.until(lambda: amount(clerk("query.read_order", placed.order_id).total) == Decimal(total))  # noqa: B023
+    local.until(lambda: clerk("payments.read_payment", placed.order_id).refunds)
     paid = clerk("payments.read_payment", placed.order_id)
     assert [amount(charge.amount) for charge in paid.charges] == [Decimal("20.74"), Decimal("8.00")]
     assert [amount(each.amount) for each in paid.refunds] == [Decimal("16.00")]
@@ -225,7 +222,7 @@ def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> 
     """The shop's rule puts a large order on hold, and a clerk releases it."""
     guest = visitor.log_in(grant_type="urn:zerocart:guest")
     placed = guest("orders.place_order", body=("OrderBody", basket(("MUG", 12), email="big@example.com")))
-    (found,) = local.until(lambda: clerk("query.list_orders", email="big@example.com").orders, SECONDS_MAX)
+    (found,) = local.until(lambda: clerk("query.list_orders", email="big@example.com").orders)
     assert (found.order_id, found.status) == (placed.order_id, "on_hold")
     assert guest("query.read_order", placed.order_id).status == "on_hold"
     # the generator cannot send an absent body
@@ -253,7 +250,7 @@ def test_each_request_of_the_http_file_succeeds(local: Local) -> None:
     values = {"edge": f"{local.running.edge_url}/v1", "CLIENT_ID": own.client_id, "CLIENT_SECRET": own.secret}
     answers: dict[str, Any] = {}
     sent: list[Any] = []
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=SECONDS_MAX) as client:
         for request in requests:
             answer = send(client, request, values, answers)
             deadline = time.monotonic() + SECONDS_MAX

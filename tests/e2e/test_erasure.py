@@ -143,8 +143,8 @@ def test_an_erased_person_is_found_nowhere_and_the_totals_still_agree(local: Loc
     sell_rope(local)
     user_id, token, (kept, declined) = person_with_orders(local)
     guest = local.place(an_order(GUEST, email="w.yarrow@example.org", customer_name=GUEST["name"]))
-    local.until(lambda: local.state_of(kept) == local.state_of(guest) == "confirmed", 90)
-    local.until(lambda: local.state_of(declined) == "failed", 90)
+    local.until(lambda: local.state_of(kept) == local.state_of(guest) == "confirmed")
+    local.until(lambda: local.state_of(declined) == "failed")
     everybody = SECRETS + GUEST_SECRETS
     # known as long as it is needed, and only there: the log and the topic hold it sealed
     assert tables(local, everybody) == {
@@ -160,8 +160,8 @@ def test_an_erased_person_is_found_nowhere_and_the_totals_still_agree(local: Loc
         assert client.delete(f"/persons/{guest}").status_code == 204
     with local.stranger() as client:
         assert client.delete(f"/users/{user_id}", headers=token).status_code == 204
-    local.until(lambda: not tables(local, everybody), 120)
-    local.until(lambda: local.quick_status()["processes"] == 0, 90)
+    local.until(lambda: not tables(local, everybody))
+    local.until(lambda: local.quick_status()["processes"] == 0)
     assert tables(local, everybody) == set()
     assert in_files(local.state.home, everybody) == []
     records, found = asyncio.run(in_topic(local.running.bootstrap_servers, local.running.topic, everybody))

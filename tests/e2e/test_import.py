@@ -20,6 +20,7 @@ import pytest
 from services.projection.views import VIEWS
 from tests.e2e.local import AWAKE, Local, cluster
 from tests.tools.order_files import ORACLE_SLICE, file_of, sold
+from tests.waiting import SECONDS_MAX
 from tests.year.compare import compare
 from tests.year.expected import ORACLE, RETAIL, expected
 from tests.year.outcome import still
@@ -31,7 +32,6 @@ ORDERS = 60
 KILLS = 3
 SPEED = "1500x"
 """The orders are of one day: they take about 15 s."""
-AGAIN_SECONDS_MAX = 300.0
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_replay_that_is_killed_repeatedly_places_every_order_once(local, tmp_p
     program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", *words, "--speed", SPEED]
     for number in range(1, KILLS + 1):
         process = subprocess.Popen(program, env=local.environ, stdout=subprocess.DEVNULL, start_new_session=True)
-        local.until(lambda number=number: answered(local) >= number * ORDERS // (KILLS + 2), 120)
+        local.until(lambda number=number: answered(local) >= number * ORDERS // (KILLS + 2))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert answered(local) < ORDERS
@@ -93,13 +93,13 @@ def test_every_row_equals_duckdbs_also_after_rebuilds_and_redelivery_of_the_topi
     for view in VIEWS:
         local.command("rebuild", view)
     assert differences(database, local) == []
-    before = asyncio.run(still(local.running, AGAIN_SECONDS_MAX))
-    topic, groups = local.running.topic, asyncio.run(caught_up(local.running, AGAIN_SECONDS_MAX))
+    before = asyncio.run(still(local.running, SECONDS_MAX))
+    topic, groups = local.running.topic, asyncio.run(caught_up(local.running, SECONDS_MAX))
     local.command("down")
     assert rewind(local.state.home, topic, groups) > 1_000
     local.up()
-    asyncio.run(caught_up(local.running, AGAIN_SECONDS_MAX))
-    assert asyncio.run(still(local.running, AGAIN_SECONDS_MAX)) == before
+    asyncio.run(caught_up(local.running, SECONDS_MAX))
+    assert asyncio.run(still(local.running, SECONDS_MAX)) == before
     assert differences(database, local) == []
 
 
@@ -118,7 +118,7 @@ def test_finished_orders_have_their_final_status_and_start_no_fulfillment(local)
         json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))["placed"] == 300
     )  # all are repeats
     assert differences(database, local) == []
-    facts = asyncio.run(still(local.running, AGAIN_SECONDS_MAX))
+    facts = asyncio.run(still(local.running, SECONDS_MAX))
     assert {name for name in facts if name.startswith("events of ")} == {"events of orders"}
     assert facts["events of orders"].startswith("300 ")
     assert (facts["dead letters"], facts["failures"], facts["unpublished"]) == ("0", "0", "0")

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import execute
 from tests.e2e.local import PROGRAM, Local, cluster
 from tests.services.system import order
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.queue_depths import MAKE_AGAIN
 
 pytestmark = pytest.mark.e2e
@@ -97,7 +98,7 @@ def test_an_order_is_confirmed_although_services_are_killed(local):
         for pid in local.quick_status()["services"][service]["pids"]:
             os.kill(pid, signal.SIGKILL)
     for order_id in order_ids:
-        local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
+        local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed")
     with local.client() as client:
         level = client.get("/stock/K").json()
     assert (level["on_hand"], level["reserved"]) == (90, 0)
@@ -144,7 +145,7 @@ def test_a_killed_cluster_leaves_no_process_and_starts_again(tmp_path):
         os.kill(local.running.pid, signal.SIGKILL)
         local.until(lambda: not any(alive(pid) for pid in pids))
         local.up()
-        local.until(lambda: local.state_of(order_id) == "confirmed", 90)
+        local.until(lambda: local.state_of(order_id) == "confirmed")
 
 
 def test_two_clusters_run_side_by_side(local, tmp_path):
@@ -190,11 +191,11 @@ def test_status_and_doctor_report_a_read_database_without_views(local):
 def test_an_archived_order_is_read_from_the_files_of_the_cluster(local):
     local.stock("P", 10)
     order_id = local.place(order(("P", 1)))
-    local.until(lambda: local.state_of(order_id) == "confirmed", 150)
+    local.until(lambda: local.state_of(order_id) == "confirmed")
     with local.client() as client:
         client.post(f"/shipments/{order_id}/tracking", json={"status": "dispatched"}).raise_for_status()
-    local.until(lambda: local.state_of(order_id) == "shipped", 100)
-    local.until(lambda: asleep(local), 100)
+    local.until(lambda: local.state_of(order_id) == "shipped")
+    local.until(lambda: asleep(local))
     long_ago = "UPDATE log.events SET time = time - interval '30 days'"
     seen = "UPDATE log.receipts SET position = (SELECT last_value FROM log.position)"  # as the hourly check does
     asyncio.run(execute(local.running.owner_dsn, f"{long_ago}; {seen}"))
@@ -239,20 +240,20 @@ def test_a_busy_service_gets_a_second_process_which_ends_later(local):
     answered: list[int] = []
 
     def keep_busy() -> None:
-        with httpx.Client(timeout=60, headers=headers) as client:
+        with httpx.Client(timeout=SECONDS_MAX, headers=headers) as client:
             while not stopping.is_set():
                 answered.append(client.post(url, json=order(("P", 1))).status_code)
 
     with ThreadPoolExecutor(CALLERS) as callers:
         busy = [callers.submit(keep_busy) for _ in range(CALLERS)]
         try:
-            local.until(lambda: local.quick_status()["services"]["orders"]["processes"] >= 2, 60)
+            local.until(lambda: local.quick_status()["services"]["orders"]["processes"] >= 2)
         finally:
             stopping.set()
         for caller in busy:
             caller.result()
     assert set(answered) == {201}
-    local.until(lambda: asleep(local), 60)
+    local.until(lambda: asleep(local))
 
 
 @pytest.mark.parametrize("detached", [True, False])
@@ -268,7 +269,7 @@ def test_ctrl_c_during_a_start_stops_it(tmp_path, detached):
     )
     local.until(local.state.locked)
     starting.send_signal(signal.SIGINT)
-    told, _ = starting.communicate(timeout=60)
+    told, _ = starting.communicate(timeout=SECONDS_MAX)
     assert not local.state.locked(), "it returned before the cluster had stopped"
     assert "stopping" in told
     assert starting.returncode == (130 if detached else 0)

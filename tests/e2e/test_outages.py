@@ -28,6 +28,7 @@ from tests.away import database_away
 from tests.drill import Drill
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.cluster import LOG_DATABASE, PARTITIONS, READ_DATABASE
 from tools.knative_local.delivery.identity import Identity, audience_of
 
@@ -37,7 +38,6 @@ ORDERS = 3
 RETRIES = 2
 DELIVERY_SECONDS = "4"
 CHECK_SECONDS = "1"
-SETTLED_SECONDS_MAX = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ class Shop:
 
     def ends(self) -> None:
         """Each order is confirmed, is shown as confirmed, and its goods and money were taken once."""
-        self.local.until(lambda: self._confirmed() == len(self.orders), SETTLED_SECONDS_MAX)
-        self.local.until(self._is_shown, SETTLED_SECONDS_MAX)
+        self.local.until(lambda: self._confirmed() == len(self.orders))
+        self.local.until(self._is_shown)
         stock = f"SELECT on_hand, reserved FROM inventory.stock WHERE product_id = '{self.product}'"
         assert rows(self.local, stock) == [(100 - len(self.orders), 0)]
         taken = [order_id for (order_id,) in rows(self.local, CAPTURES) if order_id in self.orders]
@@ -125,7 +125,7 @@ def outage(local: Local, *parts: AbstractAsyncContextManager[None], orders_of: S
         if orders_of is not None:
             await asyncio.to_thread(orders_of.place)
         try:
-            async with asyncio.timeout(SETTLED_SECONDS_MAX):
+            async with asyncio.timeout(SECONDS_MAX):
                 while in_delivery(local) or given_up(local) == dropped:
                     await asyncio.sleep(0.1)
         finally:
@@ -158,7 +158,7 @@ def tick(local: Local) -> None:
     }  # fmt: skip
     url = local.quick_status()["services"]["scheduler"]["url"]
     body = {"tick": "scheduler"}
-    local.until(lambda: httpx.post(f"{url}/events", json=body, headers=headers, timeout=60).status_code == 204)
+    local.until(lambda: httpx.post(f"{url}/events", json=body, headers=headers, timeout=SECONDS_MAX).status_code == 204)
 
 
 def asleep(local: Local) -> bool:
@@ -167,7 +167,7 @@ def asleep(local: Local) -> bool:
 
 def old_enough(local: Local) -> None:
     """Return when the events that were given up count as missed and nobody is awake who would find them."""
-    local.until(lambda: asleep(local) and not rows(local, YOUNG), SETTLED_SECONDS_MAX)
+    local.until(lambda: asleep(local) and not rows(local, YOUNG))
 
 
 YOUNG = f"SELECT 1 FROM log.events WHERE time > now() - interval '{DELIVERY_SECONDS} s' LIMIT 1"
@@ -195,7 +195,7 @@ def test_kafka_is_away(local):
     shop = Shop(local, "KAFKA")
     os.kill(local.quick_status()["pids"]["kafka"], signal.SIGKILL)
     shop.place()
-    local.until(lambda: asleep(local), SETTLED_SECONDS_MAX)
+    local.until(lambda: asleep(local))
     tick(local)
     shop.ends()
 

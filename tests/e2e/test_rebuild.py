@@ -22,6 +22,7 @@ import pytest
 
 from tests.e2e.local import Local, cluster
 from tests.e2e.test_local_cluster import order
+from tests.waiting import SECONDS_MAX
 
 pytestmark = pytest.mark.e2e
 ORDERS_BEFORE = 20
@@ -68,7 +69,7 @@ class Clients:
 
     def _read_own(self, client: httpx.Client, placed: dict[str, str]) -> None:
         """The order; 503 with Retry-After is repeated, and every other answer is a fault."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             answer = client.get(f"/orders/{placed['order_id']}", params={"position": placed["position"]})
             if answer.status_code == 503 and answer.json()["code"] == "read-side-behind":
@@ -141,8 +142,8 @@ def test_a_rebuild_under_load_is_invisible_to_clients(local: Local) -> None:
             begun = subprocess.Popen(program, env=local.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             rebuilds.append(begun)
 
-        assert asyncio.run(asyncio.wait_for(killed_in_the_middle(local, rebuild), 60)) >= 1
-        output, _ = rebuilds[0].communicate(timeout=120)
+        assert asyncio.run(asyncio.wait_for(killed_in_the_middle(local, rebuild), SECONDS_MAX)) >= 1
+        output, _ = rebuilds[0].communicate(timeout=SECONDS_MAX)
         assert b"the new version serves" in output, output
         assert "serves" in local.command("rebuild", "orders", "--always")
         versions = local.command("views", "orders").split("\n")
@@ -157,7 +158,7 @@ def test_a_rebuild_under_load_is_invisible_to_clients(local: Local) -> None:
     assert len(clients.totals) > 20
     assert clients.reread > 5
     for order_id in clients.placed:
-        local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
+        local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed")
     with local.client() as client:
         assert client.get("/orders").json()["total"] == ORDERS_BEFORE + len(clients.placed)
     assert "the new version serves" in local.command("rebuild", "orders")
@@ -190,7 +191,7 @@ def projection(local: Local) -> dict[str, Any]:
 def test_a_changed_definition_is_built_while_the_projection_sleeps(local: Local) -> None:
     local.stock("Q", 10)
     local.until(lambda: local.quick_status()["processes"] == 0 and not builds(local))
-    asyncio.run(asyncio.wait_for(projection_sleeps_over_a_build(local), 60))
+    asyncio.run(asyncio.wait_for(projection_sleeps_over_a_build(local), SECONDS_MAX))
     local.until(lambda: not builds(local))
     versions = json.loads(local.command("views", "orders", "--json"))["versions"]
     assert versions[-1]["state"] == "serving"

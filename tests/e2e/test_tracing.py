@@ -13,6 +13,7 @@ from tests.architecture.rules import ROOT
 from tests.e2e.collector import collecting
 from tests.e2e.local import cluster
 from tests.services.system import order
+from tests.waiting import SECONDS_MAX
 
 pytestmark = pytest.mark.e2e
 
@@ -65,4 +66,6 @@ def test_a_service_that_does_not_export_does_not_import_opentelemetry():
         "assert 'opentelemetry.sdk' in sys.modules\n"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    subprocess.run([sys.executable, "-c", program], env={**environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", program], env={**environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=SECONDS_MAX
+    )

@@ -19,6 +19,7 @@ from services.operations.counts import Counts
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
+from tests.waiting import SECONDS_MAX
 from tools.demo.scale_to_zero import TRANSACTIONS
 from tools.knative_local.ports import free_port
 from tools.knative_local.process import spawn, stop
@@ -106,7 +107,7 @@ def test_a_scrape_while_all_sleep_wakes_no_service_and_opens_no_transaction(loca
     try:
         local.until(lambda: scraped(port))
         starts = starts_of(local)
-        local.until(lambda: stirs(local, port) == 0, 90)
+        local.until(lambda: stirs(local, port) == 0)
         assert starts_of(local) == starts
         assert asleep(local)
         local.stock("P", 100)
@@ -119,7 +120,7 @@ def test_a_scrape_while_all_sleep_wakes_no_service_and_opens_no_transaction(loca
 def scraped(port: int) -> str:
     """The page of metrics, empty while `watch` does not answer."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS_MAX).raise_for_status().text
     except httpx.ConnectError:
         return ""
 

@@ -31,6 +31,7 @@ from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventS
 from tests.conftest import execute
 from tests.ports.archiving import LATER, POINTS, archive, connected
 from tests.ports.test_epochs import ELSEWHERE, epochs
+from tests.waiting import SECONDS_MAX
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 600000, UTC)
 SAID, ENDED, NOTED = (f"zerocart.test.{what}.v1" for what in ("said", "ended", "noted"))
@@ -241,7 +242,7 @@ async def test_a_process_that_is_killed_loses_and_doubles_nothing(store: Store, 
     assert await store.all() == before
     assert len(await store.rows("SELECT FROM log.events")) == len(before)
     assert len(list(store.folder.iterdir())) == 1, "the file is complete, and nobody reads it"
-    async with asyncio.timeout(10):  # until Postgres knows that the process is dead
+    async with asyncio.timeout(SECONDS_MAX):  # until Postgres knows that the process is dead
         while True:
             try:
                 assert await store.archive() == 20

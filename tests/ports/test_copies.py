@@ -18,11 +18,11 @@ from tests.conftest import Database, _migrated
 from tests.ports.load import Identity, Load, assert_complete
 from tests.ports.test_drills import value
 from tests.ports.test_restore import run, tool
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.postgres import PostgresServer
 from tools.knative_local.process import spawn
 
 SECONDS = 6.0
-LEVEL_SECONDS_MAX = 60.0
 SETTINGS = {"wal_level": "logical"}
 
 
@@ -123,7 +123,7 @@ async def test_services_go_on_in_a_new_epoch_on_a_logical_subscriber_made_beside
     try:
         there = Database(standby, "shop")
         count = "SELECT count(*) FROM log.events"
-        async with asyncio.timeout(LEVEL_SECONDS_MAX):
+        async with asyncio.timeout(SECONDS_MAX):
             while await value(there.owner_dsn, count) != str(len(load.committed)):
                 await asyncio.sleep(0.1)
         await value(

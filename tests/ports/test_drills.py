@@ -15,6 +15,7 @@ from tests.conftest import Database, _migrated
 from tests.drill import Drill
 from tests.ports.harness import append
 from tests.ports.test_restore import run, tool
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.postgres import PostgresServer
 
 RECOVERY = """
@@ -22,7 +23,6 @@ restore_command = 'cp {archive}/%f %p'
 recovery_target_time = '{time}'
 recovery_target_action = 'promote'
 """
-ARCHIVED_SECONDS_MAX = 30.0
 
 
 async def value(dsn: str, sql: str) -> str:
@@ -38,7 +38,7 @@ async def value(dsn: str, sql: str) -> str:
 async def archived(server: PostgresServer) -> None:
     """Return when the WAL up to now is in the archive."""
     segment = await value(server.dsn(), "SELECT pg_walfile_name(pg_switch_wal())")
-    async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
+    async with asyncio.timeout(SECONDS_MAX):
         while await value(server.dsn(), "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") < segment:
             await asyncio.sleep(0.05)
 
@@ -114,7 +114,7 @@ async def test_a_recovery_to_a_point_in_time_goes_on_in_a_new_epoch(old, tmp_pat
 
 async def promoted(server: PostgresServer) -> None:
     """Return when the server is a primary."""
-    async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
+    async with asyncio.timeout(SECONDS_MAX):
         while await value(server.dsn(), "SELECT pg_is_in_recovery()") == "True":
             await asyncio.sleep(0.05)
 
@@ -186,6 +186,6 @@ async def synchronous(primary: PostgresServer) -> None:
     """Let the primary answer commits only when its standby has them."""
     await value(primary.dsn(), "ALTER SYSTEM SET synchronous_standby_names = '*'")
     await value(primary.dsn(), "SELECT pg_reload_conf()")
-    async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
+    async with asyncio.timeout(SECONDS_MAX):
         while await value(primary.dsn(), "SELECT max(sync_state) FROM pg_stat_replication") != "sync":
             await asyncio.sleep(0.05)

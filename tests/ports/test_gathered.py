@@ -9,6 +9,7 @@ import pytest
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.gathered import KEYS_MAX, Gathered
+from tests.waiting import SECONDS_MAX
 
 
 class Table:
@@ -49,7 +50,7 @@ async def test_an_answer_is_never_older_than_its_question():
             written = table.value
             assert (await gathered.find(["k"]))["k"] >= written
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS_MAX):
         await asyncio.gather(*(ask(20) for _ in range(20)))
 
 

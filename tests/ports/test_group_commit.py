@@ -11,6 +11,7 @@ import pytest
 from services.kit.eventstore.group_commit import BATCH_APPENDS_MAX, BATCH_EVENTS_MAX, GroupCommit
 from services.kit.eventstore.port import Append, Conflict, Result
 from tests.ports.harness import append
+from tests.waiting import SECONDS_MAX
 
 
 class Recorder:
@@ -50,7 +51,7 @@ async def test_every_append_gets_its_result(lanes):
             one = append(f"s{(i + turn) % 7}", 0, mark=f"m{(i * turn) % 11}")
             await group.append(replace(one, keys={f"gst_{(i + 2 * turn) % 5}": ""} if turn % 2 else {}))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS_MAX):
         await asyncio.gather(*(caller(i) for i in range(30)))
     assert sum(map(len, recorder.batches)) == 600
 
@@ -60,7 +61,7 @@ async def test_an_append_that_arrives_as_a_lane_ends_opens_another(pauses):
     group = GroupCommit(Recorder().run, 1)
     first = asyncio.create_task(group.append(append("a", 0)))
     await first
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(SECONDS_MAX):
         for _ in range(50):
             await group.append(append("a", 0))
             for _ in range(pauses):

@@ -18,6 +18,7 @@ from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.transactions import Contention, in_transaction
 from tests.conftest import Database
 from tests.ports.harness import AT, append, event
+from tests.waiting import SECONDS_MAX
 
 PROCESSES = 3
 
@@ -179,7 +180,7 @@ async def test_cancelled_callers_leave_no_connection_open(postgres):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         assert isinstance(await store.append(append("a", 0)), Appended)
         assert len(await store.read("a")) == 1
 

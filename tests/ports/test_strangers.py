@@ -12,6 +12,7 @@ import pytest
 from services.kit.eventstore.port import START, Appended
 from services.kit.eventstore.rows import append_once
 from tests.ports.harness import append
+from tests.waiting import SECONDS_MAX
 
 IN_ANOTHER_DATABASE = {
     "a transaction id": "SELECT pg_current_xact_id()",
@@ -101,7 +102,7 @@ async def waiting(database, backends: int) -> None:
     """Return when so many backends wait for a lock."""
     owner = await asyncpg.connect(database.owner_dsn)
     sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS_MAX):
         while await owner.fetchval(sql) < backends:
             await asyncio.sleep(0.02)
     await owner.close()

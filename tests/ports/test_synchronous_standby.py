@@ -32,19 +32,20 @@ async def shop() -> AsyncGenerator[Database]:
         server.stop()
 
 
-async def alone(store: PostgresEventStore) -> None:
+async def alone(store: PostgresEventStore, _: Database) -> None:
     await store.append(append("a", 0, mark="m"))
 
 
-async def in_a_transaction(store: PostgresEventStore) -> None:
+async def in_a_transaction(store: PostgresEventStore, _: Database) -> None:
     async with store.transaction() as transaction:
         await transaction.append(append("a", 0, mark="m"))
 
 
-async def given_up(store: PostgresEventStore) -> None:
+async def given_up(store: PostgresEventStore, shop: Database) -> None:
     """As when a service ends, or a client goes away."""
-    commit = asyncio.create_task(in_a_transaction(store))
-    await asyncio.sleep(ANSWER_SECONDS / 2)
+    commit = asyncio.create_task(in_a_transaction(store, shop))
+    while await value(shop.owner_dsn, WAITING) == "0":
+        await asyncio.sleep(0.02)
     commit.cancel()
     try:
         await commit
@@ -54,13 +55,13 @@ async def given_up(store: PostgresEventStore) -> None:
 
 @pytest.mark.parametrize("how", [alone, in_a_transaction, given_up])
 async def test_an_append_that_no_standby_has(
-    shop: Database, monkeypatch, how: Callable[[PostgresEventStore], Awaitable[None]]
+    shop: Database, monkeypatch, how: Callable[[PostgresEventStore, Database], Awaitable[None]]
 ):
     monkeypatch.setattr("services.kit.eventstore.connections.ANSWER_TIMEOUT_SECONDS", ANSWER_SECONDS)
     store = PostgresEventStore(shop.dsn("orders"), "orders")
     reader = PostgresEventReader(shop.dsn("projection"))
     with pytest.raises(Unavailable):
-        await how(store)
+        await how(store, shop)
     for _ in range(2):
         with pytest.raises(Unavailable):  # the repeat waits for the first attempt
             await store.append(append("a", 0, mark="m"))

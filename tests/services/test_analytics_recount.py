@@ -28,7 +28,7 @@ from services.projection.views import VIEWS
 from services.projection.views.analytics import ANALYTICS_VIEW
 from tests.conftest import Database, execute
 from tests.services import recount
-from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, pages_of, running, started
+from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, built, pages_of, running, started
 
 EXAMPLES = 10
 STEPS_MAX = 200
@@ -307,7 +307,7 @@ async def check(side: ReadSide, said: Said, checkpoint: Position, turns: Sequenc
 
 async def rebuilt_beside(side: ReadSide) -> None:
     await side.projection.post("/projection/views/analytics/rebuild", json={"then": "switch_if_equal"})
-    shown = (await side.projection.get("/projection/views/analytics?wait_seconds=20")).json()["versions"]
+    shown = await built(side.projection, "analytics")
     same = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
     assert shown[-1]["compared"] == {table.name: same for table in VIEWS["analytics"].tables}
     assert shown[-1]["state"] == "serving"

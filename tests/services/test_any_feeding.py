@@ -58,6 +58,7 @@ from tests.services.lives import (
     woven,
 )
 from tests.services.read_side import VAULT_KEY, BuildTasks, ReadSide, running
+from tests.waiting import SECONDS_MAX
 
 PROCESSES = 3
 EXAMPLES = 12
@@ -290,7 +291,7 @@ class World:
             await process.kill()
         last = Process(self.database, 1_000)
         for view in VIEWS:
-            await last.admin.wait(view, 60)
+            await last.admin.wait(view, SECONDS_MAX)
         await last.feeder.reach(self.said[-1].position)
         versions = await last.pages.database.versions()
         assert [(each.view, each.stopped_by) for each in versions if each.stopped_at] == []
@@ -308,7 +309,7 @@ class World:
         }
         for view in VIEWS:
             await last.admin.rebuild(view, "switch_if_equal")
-            await last.admin.wait(view, 20)
+            await last.admin.wait(view, SECONDS_MAX)
         assert [each.view for each in await last.pages.database.versions() if each.state == "building"] == []
         assert await rows_of(self.database) == shown
 
@@ -345,7 +346,7 @@ class Databases:
         for suffix in ("", "_read"):
             template = f"{self.template}{suffix}"
             await execute(self.server.dsn(), f'CREATE DATABASE "{database.name}{suffix}" TEMPLATE "{template}"')
-        await asyncio.wait_for(play(database, *drawn), 60)
+        await asyncio.wait_for(play(database, *drawn), SECONDS_MAX)
 
 
 @pytest.fixture(scope="module")

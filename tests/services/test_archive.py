@@ -22,11 +22,12 @@ from services.kit.eventstore.postgres import PostgresEventStore
 from tests.services import read_side
 from tests.services.read_side import ReadSide
 from tests.services.receivers import receiving, webhooks_of
-from tests.services.system import REST_SECONDS_MAX, System, order, running
+from tests.services.system import System, order, running
 from tests.services.test_imports import finished
 from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
 from tests.services.test_users import active, time_machine
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.state import Running
 from tools.zerocart.archive import add_arguments, told
 
@@ -70,7 +71,7 @@ async def outboxes_empty(owner_dsn: str, services: Sequence[str] = tuple(WRITERS
     left = " + ".join(f"(SELECT count(*) FROM {service}.outbox)" for service in services)
     connection = await asyncpg.connect(owner_dsn)
     try:
-        async with asyncio.timeout(REST_SECONDS_MAX):
+        async with asyncio.timeout(SECONDS_MAX):
             while await connection.fetchval(f"SELECT {left}"):
                 await asyncio.sleep(0.02)
     finally:

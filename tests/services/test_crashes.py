@@ -29,6 +29,7 @@ from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
 from tests.services.test_imports import finished
 from tests.tokens import KEY, authorization, jwk, key_set
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.secrets import signing_key
 
@@ -107,7 +108,7 @@ class World:
             for _ in range(30):  # while Kafka is slow to answer, what is committed is accepted and published later
                 await request()
                 await asyncio.sleep(0.5)
-        assert process.wait(10) == -9
+        assert process.wait(SECONDS_MAX) == -9
 
     async def hear(self, event: Message, type_: str = "", id_: str = "cause:1") -> httpx.Response:
         headers = {
@@ -120,7 +121,7 @@ class World:
             "ce-correlationid": ORDER,
             "content-type": "application/json",
         }
-        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+        async with httpx.AsyncClient(timeout=SECONDS_MAX, headers=authorization()) as client:
             return await client.post(f"{self.url}/events", content=event.write(), headers=headers)
 
     async def counts(self) -> dict[str, int]:
@@ -194,7 +195,7 @@ async def test_a_message_takes_effect_once(world, sink, case, point):
 @pytest.mark.parametrize("point", POINTS)
 async def test_an_order_is_placed_once(world, point):
     async def place() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+        async with httpx.AsyncClient(timeout=SECONDS_MAX, headers=authorization()) as client:
             return await client.post(f"{world.url}/orders", json=order(("P", 1)), headers={"Idempotency-Key": "k"})
 
     await world.until_killed("orders", point, place)
@@ -211,7 +212,7 @@ async def test_finished_orders_are_imported_once(world, point):
     body = {"source": "old-shop", "orders": [finished(str(number)) for number in range(40)]}
 
     async def bring() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+        async with httpx.AsyncClient(timeout=SECONDS_MAX, headers=authorization()) as client:
             return await client.post(f"{world.url}/orders/imports", json=body)
 
     await world.until_killed("orders", point, bring)
@@ -226,7 +227,7 @@ async def test_finished_orders_are_imported_once(world, point):
 @pytest.mark.parametrize("point", POINTS)
 async def test_an_order_fails_once(world, point):
     world.start("orders")
-    async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+    async with httpx.AsyncClient(timeout=SECONDS_MAX, headers=authorization()) as client:
         placed = await client.post(f"{world.url}/orders", json=order(("P", 1)))
     world._processes[-1].terminate()
     world._processes[-1].wait(30)
@@ -286,7 +287,7 @@ async def test_a_restart_publishes_the_rest_of_the_outbox(world):
     await world.until_killed("inventory", "after_commit", lambda: world.hear(check))
     assert await world.published() == []
     world.start("inventory")
-    async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+    async with httpx.AsyncClient(timeout=SECONDS_MAX, headers=authorization()) as client:
         assert (await client.get(f"{world.url}/healthz/ready")).status_code == 200
     await everything_published(world)
 

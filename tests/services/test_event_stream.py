@@ -33,6 +33,7 @@ from tests.services.documented import held
 from tests.services.shop import placed
 from tests.services.system import order, running
 from tests.tokens import STAFF_SCOPES, TRUST, authorization
+from tests.waiting import SECONDS_MAX, until
 
 STREAM = {"Accept": "text/event-stream"}
 ORDERS_ONLY = authorization(scope="events:read orders:read orders:admin")
@@ -97,7 +98,9 @@ async def world(database) -> AsyncGenerator[World]:
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     hooks: Any = {"response": [held]}
-    async with httpx.AsyncClient(base_url=url, headers=authorization(), event_hooks=hooks, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=url, headers=authorization(), event_hooks=hooks, timeout=SECONDS_MAX
+    ) as client:
         world = World(database, service, client, url, vault)
         yield world
     service.leave()
@@ -120,7 +123,7 @@ class Listener:
     async def next(self) -> dict[str, Any]:
         """The next event."""
         data = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS_MAX):
             async for line in self._lines:
                 name, _, value = line.partition(":")
                 if name == "id":
@@ -142,7 +145,7 @@ async def listening(
     world: World, last: str = "", token: dict[str, str] | None = None, **parameters: str
 ) -> AsyncGenerator[Listener]:
     headers = {**STREAM, **({"Last-Event-ID": last} if last else {})}
-    client = httpx.AsyncClient(base_url=world.url, headers=token or authorization(), timeout=30)
+    client = httpx.AsyncClient(base_url=world.url, headers=token or authorization(), timeout=SECONDS_MAX)
     async with client, client.stream("GET", "/events", params=parameters, headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -276,9 +279,7 @@ async def test_heartbeats_carry_the_position_that_the_stream_has_reached(world, 
     async with listening(world, types="zerocart.inventory.*") as listener:
         (position,) = await world.orders("ord_1")
         waiting = asyncio.create_task(listener.next())
-        async with asyncio.timeout(20):
-            while listener.last_id != str(position):
-                await asyncio.sleep(0.05)
+        await until(lambda: listener.last_id == str(position))
         assert listener.heartbeats
         waiting.cancel()
 
@@ -303,7 +304,7 @@ async def test_a_stream_ends_when_its_token_expires(world, monkeypatch):
     monkeypatch.setattr(streams, "_heartbeat_seconds", 0.1)
     monkeypatch.setattr(streams, "_recheck_seconds", 0.0)
     now = time.time()
-    brief = authorization(iat=now - 60, exp=now - CLOCK_SKEW_SECONDS + 5)
+    brief = authorization(iat=now - 60, exp=now - CLOCK_SKEW_SECONDS + 15)
     async with listening(world, token=brief) as listener:
         await world.orders("ord_1")
         assert (await listener.next())["subject"] == "ord_1"
@@ -327,7 +328,7 @@ async def test_only_so_many_streams_are_open(world, monkeypatch):
         answer = await world.client.get("/events", headers=STREAM)
         assert (answer.status_code, answer.json()["code"]) == (503, "too-many-streams")
         assert "retry-after" in answer.headers
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SECONDS_MAX):
         while (await world.client.head("/events", headers=STREAM)).status_code == 503:
             await asyncio.sleep(0.1)
 
@@ -345,9 +346,7 @@ async def test_without_a_stream_nothing_asks_the_database(world):
     async with listening(world):
         await world.orders("ord_1")
     streams = next(s for s in world.service._provides if isinstance(s, event_streams.EventStreams))
-    async with asyncio.timeout(20):
-        while streams._newest._following is not None:
-            await asyncio.sleep(0.05)
+    await until(lambda: streams._newest._following is None)
 
 
 async def test_the_event_endpoint_is_still_for_events_only(world):

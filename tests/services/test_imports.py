@@ -18,6 +18,7 @@ from services.kit.eventstore.postgres import PostgresEventReader
 from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
 from tests.services.system import Bus, System, order, running, woken
 from tests.tokens import authorization, customer
+from tests.waiting import SECONDS_MAX
 
 IMPORTED = "orders.order.imported"
 PRICE = {"amount": "2.50", "currency": "GBP"}
@@ -76,7 +77,7 @@ async def test_an_import_wakes_no_other_service(database):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(heard.wait(), 0.2)
         await system.orders.post("/orders?draft=true", json=order(("P", 1)))
-        await asyncio.wait_for(heard.wait(), 10)
+        await asyncio.wait_for(heard.wait(), SECONDS_MAX)
 
 
 async def test_a_repeated_import_changes_nothing_and_other_content_is_refused(database):

@@ -11,7 +11,7 @@ from services.projection.build import build
 from services.projection.views import VIEWS
 from tests.conftest import execute
 from tests.ports.test_epochs import ELSEWHERE
-from tests.services.read_side import ReadSide, created, running
+from tests.services.read_side import ReadSide, built, created, running
 
 
 @pytest.fixture
@@ -31,9 +31,8 @@ async def orders_shown(side: ReadSide) -> set[str]:
     return {each["order_id"] for each in (await side.get("/orders"))["orders"]}
 
 
-async def built(side: ReadSide, view: str) -> list[tuple[int, str]]:
-    answer = await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
-    return [(each["version"], each["state"]) for each in answer.json()["versions"]]
+async def numbered(side: ReadSide, view: str) -> list[tuple[int, str]]:
+    return [(each["version"], each["state"]) for each in await built(side.projection, view)]
 
 
 async def test_every_view_that_shows_lost_events_is_built_again(side: ReadSide) -> None:
@@ -47,12 +46,12 @@ async def test_every_view_that_shows_lost_events_is_built_again(side: ReadSide) 
     await side.show([new])  # the views show new events while they are built again
     assert "ord_new" in await orders_shown(side)
     for view in VIEWS:
-        assert (await built(side, view))[-1] == (2, "serving"), view
+        assert (await numbered(side, view))[-1] == (2, "serving"), view
     assert await orders_shown(side) == {"ord_left", "ord_new"}
     (again,) = await side.order("ord_again", created("ord_again"))
     await side.show([again])
     assert await orders_shown(side) == {"ord_left", "ord_new", "ord_again"}
-    assert (await built(side, "orders"))[-1] == (2, "serving")  # once
+    assert (await numbered(side, "orders"))[-1] == (2, "serving")  # once
 
 
 async def test_a_version_that_is_being_built_of_lost_events_begins_anew(side: ReadSide) -> None:
@@ -61,11 +60,11 @@ async def test_a_version_that_is_being_built_of_lost_events_begins_anew(side: Re
     await side.show([lost])
     waits = await side.projection.post("/projection/views/orders/rebuild", json={"then": "wait"})
     assert waits.status_code == 202
-    assert await built(side, "orders") == [(1, "serving"), (2, "building")]
+    assert await numbered(side, "orders") == [(1, "serving"), (2, "building")]
     await lose_after(side, left.position, "order-ord_lost")
     (new,) = await side.order("ord_new", created("ord_new"))
     assert await build(side.projection_settings) == []  # the Job that setup starts after a restore
-    assert (await built(side, "orders"))[-1][1] == "serving"
+    assert (await numbered(side, "orders"))[-1][1] == "serving"
     assert await orders_shown(side) == {"ord_left", "ord_new"}
     await side.show([new])
 
@@ -80,5 +79,5 @@ async def test_an_event_that_was_lost_before_one_that_was_not_is_not_shown_for_l
     (new,) = await side.order("ord_new", created("ord_new"))
     await side.show([new])
     for view in VIEWS:
-        assert (await built(side, view))[-1] == (2, "serving"), view
+        assert (await numbered(side, view))[-1] == (2, "serving"), view
     assert await orders_shown(side) == {"ord_left", "ord_new"}

@@ -45,6 +45,7 @@ ODD = {
 @pytest.fixture
 async def odd(database):
     """Databases in which the role of each service has these defaults."""
+    database.make_read()
     everywhere = [
         (role_of(service), name) for service in PASSWORDS for name in (database.name, f"{database.name}_read")
     ]

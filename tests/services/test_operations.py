@@ -37,6 +37,7 @@ from tests.services.documented import held
 from tests.services.read_side import shut_down
 from tests.services.test_watching import append, keeper, projected
 from tests.tokens import TRUST, authorization
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.delivery.attempts import Failure, dead_letter, judged
 from tools.knative_local.delivery.client import Response
 from tools.knative_local.delivery.events import Event, header_text, message_event
@@ -337,7 +338,7 @@ async def test_the_system_shows_who_is_awake_and_what_each_did_last(database, wo
     await append(database, "fulfillment", "fulfillment-ord_2", RunResumed(saga_id="ord_2", by="Ann"))
     await awake.close()
     await reading.close()
-    async with asyncio.timeout(30):  # Postgres ends a session a moment after its client
+    async with asyncio.timeout(SECONDS_MAX):  # Postgres ends a session a moment after its client
         while [each["service"] for each in system["services"] if each["awake"]] != ["operations"]:
             system = (await client.get("/operations/system")).json()
     assert {each["view"]: each["events_behind"] for each in system["views"]}["orders"] == before + 1

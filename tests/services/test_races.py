@@ -24,6 +24,7 @@ from services.kit.privacy.vault import MemoryVault
 from services.kit.testing import EPOCH
 from tests.sagas.test_service import Published
 from tests.services.system import ADDRESS, Bus, order, running
+from tests.waiting import SECONDS_MAX
 
 
 async def test_200_orders_for_50_units_confirm_50(database):
@@ -172,7 +173,7 @@ async def test_a_commit_that_two_processes_handle_at_once_moves_the_stock_once(d
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SECONDS_MAX):
             while await watcher.fetchval(waiting) < 2:
                 await asyncio.sleep(0.01)
     await asyncio.gather(*commits)

@@ -14,9 +14,10 @@ from services.kit.eventstore.port import Position
 from services.projection.views import VIEWS
 from services.query.app import create_app
 from tests.services import system
-from tests.services.read_side import ReadSide, created, running
+from tests.services.read_side import ReadSide, built, created, running
 from tests.services.system import order
 from tests.tokens import TRUST
+from tests.waiting import ready
 
 TURNS = 2
 
@@ -74,16 +75,16 @@ async def test_a_position_holds_while_versions_are_switched(side: ReadSide) -> N
         while not done.is_set():
             order_id = f"ord_{placed:04}"
             (event,) = await side.order(order_id, created(order_id))
-            nudge = asyncio.create_task(side.nudge(event))
+            nudge = asyncio.create_task(side.show([event]))
             token = {"position": str(event.position)}
             one, every = await asyncio.gather(
-                side.query.get(f"/orders/{order_id}", params=token),
-                side.query.get("/orders", params={**token, "page_size": 1}),
+                ready(lambda path=f"/orders/{order_id}", token=token: side.query.get(path, params=token)),
+                ready(lambda token=token: side.query.get("/orders", params={**token, "page_size": 1})),
             )
             assert (one.status_code, every.status_code) == (200, 200), (one.text, every.text)
             assert [moment["text"] for moment in one.json()["timeline"]] == ["the order was placed: 1 line, 12.50 GBP"]
             assert every.json()["total"] >= placed + 1
-            assert (await nudge).status_code == 204
+            await nudge
             placed += 1
 
     working = asyncio.create_task(place_and_read())
@@ -92,7 +93,7 @@ async def test_a_position_holds_while_versions_are_switched(side: ReadSide) -> N
         for view in VIEWS:
             body = {"then": "switch_if_equal"}
             assert (await side.projection.post(f"/projection/views/{view}/rebuild", json=body)).status_code == 202
-            shown = (await side.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
+            shown = await built(side.projection, view)
             assert [each["state"] for each in shown] == ["kept", "serving"]
             back = {"version": shown[0]["version"]}
             assert (await side.projection.post(f"/projection/views/{view}/switch", json=back)).status_code == 200
@@ -122,7 +123,7 @@ async def test_the_location_of_a_command_can_be_read_at_once(side: ReadSide, dat
             await stock.post("/stock/mug/adjustments", json={"delta": 2, "reason": "found"}),
         ]
         for answer in answers:
-            shown = await side.query.get(answer.headers["location"])
+            shown = await ready(lambda answer=answer: side.query.get(answer.headers["location"]))
             assert shown.status_code == 200, (answer.request.url, answer.headers, shown.text)
         assert answers[4].headers["location"] == answers[5].headers["location"]
         assert answers[7].headers["location"].startswith("/v1/stock/a%20b%23c?position=")

@@ -16,6 +16,7 @@ from services.kit.eventstore.port import Append, Appended, Duplicate, Mark, NewE
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.retention import BATCH_ROWS_MAX, Retention
 from tests.services.test_missed_events import TIMER, receiver, say
+from tests.waiting import SECONDS_MAX
 
 NOW = datetime.now(UTC)
 PERIOD = timedelta(days=30)
@@ -108,7 +109,7 @@ async def test_nothing_is_removed_while_an_event_is_missed(store, database):
     await asyncio.sleep(0.2)
     assert await store.find_mark("old")
     may_remove.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS_MAX):
         while await store.find_mark("old"):
             await asyncio.sleep(0.02)
     removing.cancel()

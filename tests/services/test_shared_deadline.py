@@ -26,6 +26,7 @@ from tests.sagas.facts import FACTS, STEPS
 from tests.sagas.test_service import Published
 from tests.services.system import Bus, System, order, running
 from tests.services.test_users import time_machine
+from tests.waiting import SECONDS_MAX
 
 ORDERS = 8
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -212,7 +213,7 @@ async def run(handler: CommandHandler, deadline: SharedDeadline, name: str, *, d
 
 async def covering(deadline: SharedDeadline) -> None:
     """Return when the timer is out."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS_MAX):
         while deadline.covers_until("none", AT) is None:
             await asyncio.sleep(0.01)
 

@@ -11,6 +11,7 @@ from services.contracts.users import VerificationRequested, WelcomeDue
 from tests.services import test_crashes
 from tests.services.crashing import POINTS
 from tests.services.test_crashes import World
+from tests.waiting import SECONDS_MAX
 
 sink, world = test_crashes.sink, test_crashes.world
 BODY = {"email": "ann@example.com", "name": "Ann", "password": "correct horse"}
@@ -20,7 +21,7 @@ REGISTERED = {
 
 
 async def register(world: World) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=SECONDS_MAX) as client:
         return await client.post(f"{world.url}/users", json=BODY, headers={"Idempotency-Key": "k"})
 
 

@@ -33,13 +33,14 @@ async def test_a_password_matches_in_another_unicode_composition():
 
 
 async def test_a_check_without_an_account_takes_as_long():
+    # in processor time, which other programs do not change
     passwords, kept = Passwords(), await Passwords().hash("correct horse")
     times: dict[str | None, list[float]] = {kept: [], None: []}
     for _ in range(15):
         for known, seen in times.items():
-            before = time.perf_counter()
+            before = time.process_time()
             await passwords.check("wrong", known)
-            seen.append(time.perf_counter() - before)
+            seen.append(time.process_time() - before)
     ratio = median(times[kept]) / median(times[None])
     assert 0.6 < ratio < 1.7
     await passwords.close()

@@ -21,6 +21,7 @@ from services.users.tokens.clients import Clients
 from tests.conftest import execute
 from tests.services.system import CLIENT_SECRET, SECRETS, System, running, woken
 from tests.services.test_users import ANN, active, ask, mails, register, token_in
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.secrets import signing_key
 
 LOGIN = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
@@ -57,7 +58,7 @@ async def test_a_registration_wakes_other_services_and_a_login_does_not(database
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(heard.wait(), 0.2)
         await register(system)
-        await asyncio.wait_for(heard.wait(), 10)
+        await asyncio.wait_for(heard.wait(), SECONDS_MAX)
 
 
 async def test_a_token_has_subject_scopes_and_expiry(database):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ from services.projection.view import DecodedEvent, View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from tests.drill import Drill
-from tests.services.read_side import AT, ReadSide, admin_of, confirmed, counted, created, pages_of, running
+from tests.services.read_side import AT, ReadSide, admin_of, built, confirmed, counted, created, pages_of, running
 
 CREATED = "zerocart.orders.order.created.v1"
 
@@ -51,8 +52,7 @@ async def post(side: ReadSide, path: str, body: dict[str, Any], status: int = 20
 async def rebuilt(side: ReadSide, view: str = "orders", then: str = "switch_if_equal") -> dict[str, Any]:
     """The newest version of a view after a rebuild."""
     await post(side, f"{view}/rebuild", {"then": then}, 202)
-    answer = await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
-    return answer.json()["versions"][-1]
+    return (await built(side.projection, view))[-1]
 
 
 async def some_orders(side: ReadSide, first: int = 0, count: int = 5) -> list[RecordedEvent]:
@@ -111,6 +111,25 @@ async def test_a_version_with_different_rows_serves_only_after_an_operator_switc
     assert (await side.get("/orders"))["total"] == 4
     await post(side, "orders/switch", {"version": 2})
     assert (await side.get("/orders"))["total"] == 5
+
+
+class Ending:
+    """A build that switches while its state is read, and has not yet dropped the version that was kept before."""
+
+    def __init__(self) -> None:
+        self.database, self.states = self, ["kept", "serving", "building"]
+
+    async def versions(self) -> list[Any]:
+        return [SimpleNamespace(view="orders", state=state) for state in self.states]
+
+    async def unfinished(self) -> list[Any]:
+        self.states = ["kept", "kept", "serving"]
+        return []
+
+
+async def test_a_build_that_ends_while_its_state_is_read_is_waited_for() -> None:
+    build: Any = Ending()
+    assert await ViewAdmin(build, build, NoJobs())._is_busy("orders")
 
 
 async def test_any_version_but_the_serving_one_can_be_dropped(side: ReadSide) -> None:
@@ -279,7 +298,7 @@ async def test_a_lost_read_database_gets_503_until_it_is_built_again(side, datab
 
 async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSide, database) -> None:
     (event,) = await some_orders(side)
-    assert (await side.nudge(event)).status_code == 204
+    await side.show([event])
     connection = await owner(database)
     for name in VIEWS:
         await connection.execute(f"DROP SCHEMA {name}_1 CASCADE")
@@ -287,7 +306,7 @@ async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSid
     await connection.close()
     drill = Drill("loss of the read database, 6 orders")
     (event,) = await some_orders(side, first=5, count=1)
-    assert (await side.nudge(event)).status_code == 204
+    await side.show([event])
     assert (await side.get("/orders"))["total"] == 6
     drill.ends(lost=0, of="orders")
 
@@ -301,8 +320,8 @@ async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, data
     await pages.build(VIEWS["orders"], 2, events_max=15)  # and then its process is killed
     half = (await newest(pages)).checkpoint
     async with running(database) as another:
-        answer = await another.projection.get("/projection/views/orders?wait_seconds=20")
-    assert [each["state"] for each in answer.json()["versions"]] == ["kept", "serving"]
+        versions = await built(another.projection, "orders")
+    assert [each["state"] for each in versions] == ["kept", "serving"]
     assert (await newest(pages)).checkpoint > half
     assert (await side.get("/orders"))["total"] == 40
     await pages.database.close()
@@ -400,7 +419,7 @@ async def test_a_stopped_first_version_is_reported_and_serves_after_a_skip(side,
     for view in (name for name, view in VIEWS.items() if CREATED in view.reads):
         where = (await newest(pages, view)).stopped_at
         await post(side, f"{view}/skip", {"position": where, "reason": "written by hand"})
-        await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
+        await built(side.projection, view)
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
     for one in (pages.database, reader):
         await one.close()

@@ -16,6 +16,7 @@ from services.orders.app import WARMS
 from services.users.app import WARMS as WARMED_BY_USERS
 from tests.services.system import order, running
 from tests.tokens import authorization, claims, customer, signed
+from tests.waiting import until
 
 PLACED = order(("P", 1))
 
@@ -50,14 +51,12 @@ async def test_a_service_that_is_unhealthy_or_gone_is_reported_as_such(answer):
 
 
 @asynccontextmanager
-async def woken_by(database: Any, **settings: Any) -> AsyncGenerator[tuple[Any, list[str]]]:
+async def woken_by(database: Any, **settings: Any) -> AsyncGenerator[tuple[Any, asyncio.Queue[bytes]]]:
     """The running system, and the health requests that its services send to others."""
     async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") as (url, requests):
         everywhere = dict.fromkeys({*WARMS, *WARMED_BY_USERS}, url)
         async with running(database, service_urls=everywhere, **settings) as system:
-            woken: list[str] = []
-            yield system, woken
-            woken.extend(requests.get_nowait().decode() for _ in range(requests.qsize()))
+            yield system, requests
 
 
 def bearer(**more: Any) -> dict[str, str]:
@@ -99,7 +98,7 @@ async def test_a_refused_command_wakes_no_other_service(database, reason):
         answer = await system.orders.request(**request)
         assert answer.status_code == status, answer.text
         await asyncio.sleep(0.1)
-    assert woken == []
+    assert woken.empty()
 
 
 async def test_a_command_beyond_the_rate_wakes_no_other_service(database):
@@ -108,7 +107,7 @@ async def test_a_command_beyond_the_rate_wakes_no_other_service(database):
         refused = [await system.orders.post("/orders", json={}, headers=ann) for _ in range(3)]
         assert [answer.status_code for answer in refused] == [422, 429, 429]
         await asyncio.sleep(0.1)
-    assert woken == []
+    assert woken.empty()
 
 
 async def test_refused_registrations_and_any_reset_wake_no_other_service(database):
@@ -121,14 +120,14 @@ async def test_refused_registrations_and_any_reset_wake_no_other_service(databas
             answer = await system.users.post(path, json=body, headers={"Authorization": ""})
             assert answer.status_code == status, (path, answer.text)
         await asyncio.sleep(0.1)
-    assert woken == []
+    assert woken.empty()
 
 
 async def test_an_accepted_order_wakes_the_services_that_it_reaches(database):
     async with woken_by(database) as (system, woken):
         assert (await system.orders.post("/orders", json=PLACED)).status_code == 202
-        await asyncio.sleep(0.1)
-    assert len(woken) == len(WARMS)
+        await until(lambda: woken.qsize() >= len(WARMS))
+    assert woken.qsize() == len(WARMS)
 
 
 async def test_failed_authentications_have_a_rate_of_their_own(database):

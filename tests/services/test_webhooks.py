@@ -21,6 +21,7 @@ from services.webhooks import deliveries, dispatcher
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
 from tests.services.shop import placed
 from tests.tokens import authorization
+from tests.waiting import SECONDS_MAX, until
 from tools.knative_local.ports import free_port
 
 CONFIRMED = orders.OrderConfirmed.type
@@ -158,7 +159,7 @@ async def test_a_receiver_that_was_down_for_a_day_gets_everything(world: Webhook
     receiver.status = 200
     for _ in range(3):  # on a busy machine attempts of the hours before may still go on, and let the endpoint rest
         await world.later(hours=1)
-    await world.until(lambda: len(receiver.requests) - before >= 120)
+    await until(lambda: len(receiver.requests) - before >= 120)
     assert {event["subject"] for event in receiver.events[before:]} == {
         f"ord_{h}_{n}" for h in range(24) for n in range(5)
     }
@@ -174,7 +175,7 @@ async def test_a_slow_receiver_holds_up_nobody_else(database, receiver: Receiver
         ids = [f"ord_{n}" for n in range(20)]
         for each in ids:
             await world.confirm(each)
-        await world.until(lambda: len(receiver.requests) == len(ids))
+        await until(lambda: len(receiver.requests) == len(ids))
         assert sorted(receiver.subjects) == sorted(ids)
         assert slow.most <= deliveries.AT_ONCE_MAX
         assert len(world.timers()) == 1  # in case that this process dies
@@ -238,7 +239,7 @@ async def test_an_endpoint_that_fails_for_days_is_switched_off_and_can_be_switch
     assert receiver.subjects == ["ord_new"]
     again = await world.post(f"/webhooks/{made['id']}/redeliver", {"state": "failed"})
     assert again == {"deliveries": len(failed)}
-    await world.until(lambda: len(receiver.requests) == 1 + len(failed))
+    await until(lambda: len(receiver.requests) == 1 + len(failed))
 
 
 async def test_an_endpoint_that_is_switched_off_by_hand_says_so_and_so_do_its_deliveries(
@@ -255,7 +256,7 @@ async def test_an_endpoint_that_is_switched_off_by_hand_says_so_and_so_do_its_de
     await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
     assert (await world.get(f"/webhooks/{made['id']}"))["disabled_reason"] is None
     assert await world.post(f"/webhooks/{made['id']}/redeliver") == {"deliveries": 1}
-    await world.until(lambda: len(receiver.requests) == 2)
+    await until(lambda: len(receiver.requests) == 2)
 
 
 async def resting(world: Webhooks, receiver: Receiver, waiting: int = 3) -> dict[str, Any]:
@@ -279,7 +280,7 @@ async def resting(world: Webhooks, receiver: Receiver, waiting: int = 3) -> dict
 async def test_a_test_event_ends_a_rest_and_comes_before_what_waits(world: Webhooks, receiver: Receiver):
     made = await resting(world, receiver)
     await world.post(f"/webhooks/{made['id']}/test")
-    await world.until(lambda: len(receiver.requests) == 4)
+    await until(lambda: len(receiver.requests) == 4)
     assert receiver.subjects[0] == made["id"]
     assert (await world.get(f"/webhooks/{made['id']}"))["rests_until"] is None
 
@@ -288,8 +289,8 @@ async def test_a_test_event_that_fails_lets_the_endpoint_rest_again(world: Webho
     made = await resting(world, receiver)
     receiver.status = 500
     await world.post(f"/webhooks/{made['id']}/test")
-    await world.until(lambda: len(receiver.requests) == 1)
-    async with asyncio.timeout(30):
+    await until(lambda: len(receiver.requests) == 1)
+    async with asyncio.timeout(SECONDS_MAX):
         while (await world.get(f"/webhooks/{made['id']}"))["rests_until"] is None:
             await asyncio.sleep(0.02)
     assert receiver.subjects == [made["id"]]
@@ -298,14 +299,14 @@ async def test_a_test_event_that_fails_lets_the_endpoint_rest_again(world: Webho
 async def test_switching_on_ends_a_rest_and_sends_what_waits(world: Webhooks, receiver: Receiver):
     made = await resting(world, receiver)
     await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
-    await world.until(lambda: len(receiver.requests) == 3)
+    await until(lambda: len(receiver.requests) == 3)
 
 
 async def test_what_waits_can_be_redelivered_at_once(world: Webhooks, receiver: Receiver):
     made = await resting(world, receiver)
     assert await world.post(f"/webhooks/{made['id']}/redeliver") == {"deliveries": 0}
     assert await world.post(f"/webhooks/{made['id']}/redeliver", {"state": "pending"}) == {"deliveries": 3}
-    await world.until(lambda: len(receiver.requests) == 3)
+    await until(lambda: len(receiver.requests) == 3)
 
 
 async def test_one_event_that_is_always_refused_stops_after_its_attempts(world: Webhooks, receiver: Receiver):
@@ -381,7 +382,7 @@ async def test_a_test_event_reaches_this_endpoint_alone(world: Webhooks, receive
         made = await world.register(receiver.url, CONFIRMED)
         await world.register(other.url)
         await world.post(f"/webhooks/{made['id']}/test")
-        await world.until(lambda: bool(receiver.requests))
+        await until(lambda: bool(receiver.requests))
         assert receiver.events[0]["type"] == "zerocart.webhooks.endpoint.tested.v1"
         await world.confirm("ord_1")
         assert other.subjects == ["ord_1"]
@@ -392,9 +393,9 @@ async def test_one_message_is_redelivered_with_its_id(world: Webhooks, receiver:
     await world.confirm("ord_1")
     path = f"/webhooks/{made['id']}/deliveries/{receiver.ids[0]}"
     await world.post(f"{path}/redeliver")
-    await world.until(lambda: len(receiver.requests) == 2)
+    await until(lambda: len(receiver.requests) == 2)
     assert receiver.ids[0] == receiver.ids[1]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(SECONDS_MAX):
         while (whole := await world.get(path))["state"] == "pending":
             await asyncio.sleep(0.02)
     assert whole["attempts"] == 2
@@ -428,7 +429,7 @@ async def test_two_processes_send_each_message_once(database, receiver: Receiver
         for number in range(10):
             await one.append("orders", f"order-ord_{number}", placed(f"ord_{number}"))
         await asyncio.gather(*(each.nudge(CONFIRMED) for each in (one, two) for _ in range(5)))
-        await one.until(lambda: len(receiver.requests) >= 10)
+        await until(lambda: len(receiver.requests) >= 10)
         assert sorted(receiver.subjects) == sorted(f"ord_{n}" for n in range(10))
 
 

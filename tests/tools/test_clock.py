@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.tools.scripted_server import ScriptedServer
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.clock import BadScheduleError, PingClock
 from tools.knative_local.clock_server import Ticking
 from tools.knative_local.control import ControlServer
 from tools.knative_local.manifests import Destination, PingSource
 
 FAR = "0 0 1 1 *"
-SECONDS_MAX = 10.0
 
 
 def source() -> PingSource:

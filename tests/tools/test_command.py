@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.rules import ROOT
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.cluster import PASSED_ON
 from tools.knative_local.ports import free_port
 from tools.knative_local.service_settings import require_valid
@@ -28,7 +29,9 @@ PROGRAM = [sys.executable, "-m", "tools.zerocart"]
 def zerocart(home: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith(("ZEROCART_", "KAFKA_"))}
     environ = {**known, "PYTHONPATH": str(ROOT), "ZEROCART_HOME": str(home), **environ}
-    return subprocess.run([*PROGRAM, *words], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [*PROGRAM, *words], env=environ, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+    )
 
 
 def assert_told(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -25,11 +25,10 @@ from services.folders import SERVICES
 from tests.architecture.rendered import pods
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS, execute
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.ports import free_port
 from tools.knative_local.process import stop
 
-READY_SECONDS_MAX = 30.0
-STOP_SECONDS_MAX = 30.0
 MOUNT = "/var/run/secrets/zerocart"
 _numbers = count(1)
 
@@ -93,7 +92,7 @@ def set_up(namespace: Namespace) -> subprocess.CompletedProcess[str]:
         program, *arguments = container["command"]
         assert program == "python"
         done = subprocess.run(
-            [sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=120, check=False
+            [sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
         )
         output += done.stdout
         if done.returncode:
@@ -157,12 +156,12 @@ def test_a_service_becomes_ready_and_answers_no_404_to_knative(service, namespac
         # an empty message is none, or nothing is heard here; whatever fails ends with operations, which takes anything
         assert status(f"{base}/events", "POST") == {"query": 405, "catalogue": 405, "operations": 202}.get(service, 400)
     finally:
-        stop(process, signal.SIGTERM, STOP_SECONDS_MAX)
+        stop(process, signal.SIGTERM, SECONDS_MAX)
     assert process.returncode in (0, -signal.SIGTERM)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS_MAX
+    deadline = time.monotonic() + SECONDS_MAX
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:

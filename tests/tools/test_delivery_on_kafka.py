@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from services.kit.events.topics import create_topic
 from tests.conftest import PARTITIONS
 from tests.tools.scripted_server import ScriptedServer
+from tests.waiting import SECONDS_MAX, until
 from tools.knative_local.delivery.attempts import Schedule
 from tools.knative_local.delivery.dispatch import Dispatcher
 from tools.knative_local.delivery.kafka import KafkaTopic
@@ -50,7 +51,6 @@ spec:
   delivery: {{retry: 3, backoffPolicy: exponential, backoffDelay: PT0.2S, timeout: PT30S}}
 """
 EVENTS = 40
-SECONDS_MAX = 30.0
 
 
 async def produce(bootstrap: str, topic: str, first: int, count: int) -> None:
@@ -63,12 +63,6 @@ async def produce(bootstrap: str, topic: str, first: int, count: int) -> None:
         await producer.send(topic, b"{}", f"k{number % 7}".encode(), headers=headers)
     await producer.flush()
     await producer.stop()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(SECONDS_MAX):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import SECONDS_MAX
 from tools.knative_local.cluster import Cluster, Options
 from tools.knative_local.files import write_whole
 from tools.knative_local.kafka import KafkaServer
@@ -50,7 +51,7 @@ def start(tmp_path: Path):
 
 
 def until(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS_MAX
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
