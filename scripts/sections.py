@@ -75,7 +75,7 @@ def services(values: Values) -> Lines:
     yield "    <<: *hardened"
     yield "    image: ${ZEROCART_IMAGE:-zerocart:dev}"
     yield "    entrypoint: [python, -m, services.projection.build]"
-    yield '    restart: on-failure:6'
+    yield "    restart: on-failure:6"
     yield '    user: "10001:10001"'
     yield "    mem_limit: 256m"
     yield "    pids_limit: 128"
