@@ -18,8 +18,9 @@ _ASSIGNED = (
     "SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE "
     "YT ZA ZM ZW"
 )
-_BESIDE = "XK ZZ"
-"""Codes that ISO 3166-1 never assigns: carriers use XK for Kosovo, and ZZ is a place to which nobody delivers."""
+_BESIDE = "EU XK ZZ"
+"""Codes that ISO 3166-1 does not assign: it reserves EU, which files of orders have in the place of a country; carriers
+use XK for Kosovo, and ZZ is a place to which nobody delivers."""
 COUNTRIES = frozenset([*_ASSIGNED.split(), *_BESIDE.split()])
 
 _INSTEAD = {"UK": "GB", "EL": "GR", "FX": "FR", "AN": "CW, SX or BQ", "CS": "RS or ME", "TP": "TL", "ZR": "CD"}
