@@ -19,7 +19,7 @@ _ASSIGNED = (
     "YT ZA ZM ZW"
 )
 _BESIDE = "EU XK ZZ"
-"""Codes that ISO 3166-1 does not assign: it reserves EU, which files of orders have in the place of a country; carriers
+"""Codes that ISO 3166-1 does not assign: it reserves EU, which files of other shops have in the place of a country; carriers
 use XK for Kosovo, and ZZ is a place to which nobody delivers."""
 COUNTRIES = frozenset([*_ASSIGNED.split(), *_BESIDE.split()])
 
