@@ -20,7 +20,6 @@ MOCK = "github.com/stripe/stripe-mock@v0.203.0"
 VERIFIER = """
 import { Webhook } from "standardwebhooks"
 import { readFileSync } from "node:fs"
-from tests.waiting import SECONDS_MAX
 const { secret, body, headers } = JSON.parse(readFileSync(0, "utf8"))
 try { console.log(new Webhook(secret).verify(body, headers).subject) } catch (error) { console.log(error.name) }
 """

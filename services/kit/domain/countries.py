@@ -19,8 +19,8 @@ _ASSIGNED = (
     "YT ZA ZM ZW"
 )
 _BESIDE = "EU XK ZZ"
-"""Codes that ISO 3166-1 does not assign: it reserves EU, which files of orders have in the place of a country; carriers
-use XK for Kosovo, and ZZ is a place to which nobody delivers."""
+"""Codes that ISO 3166-1 does not assign: it reserves EU, which other shops write in the place of a country;
+carriers use XK for Kosovo, and ZZ is a place to which nobody delivers."""
 COUNTRIES = frozenset([*_ASSIGNED.split(), *_BESIDE.split()])
 
 _INSTEAD = {"UK": "GB", "EL": "GR", "FX": "FR", "AN": "CW, SX or BQ", "CS": "RS or ME", "TP": "TL", "ZR": "CD"}
