@@ -8,6 +8,7 @@ from datetime import datetime
 from services.contracts.users import TokensRevoked
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
+from services.kit.commands.outcome import Unchanged
 from services.kit.domain.decider import Command, Decider
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Conflict, Transaction
@@ -46,6 +47,9 @@ async def revoke(handler: CommandHandler, transaction: Transaction, subject: str
     await handler.vault.revoke(subject, cause.at, transaction)
     loaded = await handler.load_in(transaction, TOKENS, subject)
     command = Revoke(at=cause.at, subject=subject)
-    attempted = await handler.attempt(TOKENS, TOKENS.stream(subject), command, loaded, cause, transaction=transaction)
-    if isinstance(attempted, Conflict):
+    prepared = await handler.prepare(TOKENS, TOKENS.stream(subject), command, loaded, cause, transaction=transaction)
+    if isinstance(prepared, Unchanged):
+        return
+    [result] = await transaction.append(prepared.append)
+    if isinstance(result, Conflict):
         raise Contention("contention", f"another request revokes the tokens of {subject} at this moment: retry")
