@@ -245,6 +245,7 @@ def _mends_parked_messages(person: Person, shop: Shop) -> None:
     page, owner = person.page, shop.local.running.owner_dsn
     execute(owner, "REVOKE INSERT ON notifications.events FROM zerocart_notifications")
     order_id = shop.place()
+    shop.status(order_id)  # waits until the console can show the order
     try:
         person.visit(f"/orders/{order_id}")
         warning = note(person, "notifications could not handle")
