@@ -131,7 +131,7 @@ def types_of(pattern: str, among: Collection[str] = PUBLISHED.keys()) -> frozens
 
 
 def unknown_type(pattern: str) -> str:
-    """What to tell a program that asks for a type which no published event has."""
+    """The sentence that refuses a type which no published event has; it names the types nearest to it."""
     from difflib import get_close_matches  # only a refusal needs it
 
     parts = [each.split(".") for each in PUBLISHED]

@@ -47,7 +47,7 @@ REQUESTS = 2_000
 CHAIN_ORDERS = 200
 CHAIN_CALLERS = 16
 STOCK_ORDERS = {1: 100, 8: 400, 32: 800}
-"""Orders by callers."""
+"""How many orders are measured, by the number of callers."""
 STOCK_CALLERS = tuple(STOCK_ORDERS)
 STOCK_PRODUCTS = (1, 1_000)
 LOAD = Load("1 line", 1, REQUESTS, CALLERS)

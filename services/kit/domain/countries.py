@@ -24,7 +24,7 @@ carriers use XK for Kosovo, and ZZ is a place to which nobody delivers."""
 COUNTRIES = frozenset([*_ASSIGNED.split(), *_BESIDE.split()])
 
 _INSTEAD = {"UK": "GB", "EL": "GR", "FX": "FR", "AN": "CW, SX or BQ", "CS": "RS or ME", "TP": "TL", "ZR": "CD"}
-"""What to send instead of a code that others use, or that was withdrawn."""
+"""The code to send, by a code that is not assigned: other standards use it, or ISO withdrew it."""
 
 
 def _known(code: str) -> str:

@@ -25,11 +25,11 @@ LANES = 2
 
 
 class Groupable(Protocol):
-    """What is gathered: an append, or a command."""
+    """An append or a command that can share a batch with others."""
 
     @property
     def claims(self) -> AbstractSet[tuple[str, str]]:
-        """What no other of the same batch, or of one that runs, may have."""
+        """The names that it occupies until its batch has ended: nothing with one of them runs at the same time."""
         ...
 
     @property

@@ -166,7 +166,7 @@ class Append:
 
     @property
     def size(self) -> int:
-        """The number of events."""
+        """How many events it adds to a batch of appends."""
         return len(self.events)
 
 
