@@ -101,7 +101,7 @@ async def carry_out(plan: Plan, verb: str, files: Sequence[str], now: datetime) 
     if verb == "archive":
         moved = await archive(plan, now)
         return "nothing is archived without ZEROCART_ARCHIVE_DAYS" if plan.days is None else f"archived {moved} events"
-    async with owner_connection(plan.owner_dsn, NAME) as connection:
+    async with owner_connection(plan.owner_dsn, NAME, only_reads=verb == "check") as connection:
         if verb == "check":
             if faults := await check(connection, Path(plan.folder)):
                 raise ZerocartError("archive-damaged", "; ".join(faults))

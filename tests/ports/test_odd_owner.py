@@ -66,6 +66,15 @@ async def test_setup_refuses_a_database_that_only_reads(empty):
         await migrate(empty.owner_dsn, PASSWORDS)
 
 
+async def test_archived_files_can_be_checked_where_nothing_can_be_changed(empty, tmp_path):
+    await migrate(empty.owner_dsn, PASSWORDS)
+    await execute(empty.server.dsn(), f"ALTER DATABASE {NAME} SET default_transaction_read_only = on")
+    plan, now = Plan(owner_dsn=empty.owner_dsn, folder=str(tmp_path), days=8), datetime.now(UTC)
+    assert await carry_out(plan, "check", (), now) == "all files are there and unchanged"
+    with pytest.raises(ZerocartError, match="accepts no changes"):
+        await carry_out(plan, "restore", ("any",), now)
+
+
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 async def test_setup_refuses_an_encoding_that_lacks_characters(postgres_server, encoding: str):
     """Else the first order with such a character would be refused."""

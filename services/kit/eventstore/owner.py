@@ -40,20 +40,23 @@ FACTS = """
 
 
 @asynccontextmanager
-async def owner_connection(dsn: str, name: str) -> AsyncGenerator[Connection]:
-    """A session of the owner with this application name; ZerocartError if the database cannot be used for zerocart."""
+async def owner_connection(dsn: str, name: str, *, only_reads: bool = False) -> AsyncGenerator[Connection]:
+    """A session of the owner with this application name; ZerocartError if the database cannot be used for zerocart.
+
+    A session that `only_reads` may be one of a standby.
+    """
     import asyncpg
 
     connection = await asyncpg.connect(dsn, server_settings={"application_name": name, **SETTINGS})
     try:
         await connection.execute(ALSO)
-        await _check(connection)
+        await _check(connection, only_reads)
         yield connection
     finally:
         await connection.close()
 
 
-async def _check(connection: Connection) -> None:
+async def _check(connection: Connection, only_reads: bool) -> None:
     [row] = await connection.fetch(FACTS)
     if row["encoding"] != "UTF8":
         raise ZerocartError(
@@ -61,7 +64,7 @@ async def _check(connection: Connection) -> None:
             f"the database {row['name']} has the encoding {row['encoding']}, which cannot store every text of an order:"
             " create a database with ENCODING 'UTF8', and restore a dump into it",
         )
-    if row["read_only"]:
+    if row["read_only"] and not only_reads:
         raise ZerocartError(
             "read-only-database",
             f"the database {row['name']} accepts no changes: it is a standby, or default_transaction_read_only is set",
