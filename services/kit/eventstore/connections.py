@@ -33,7 +33,7 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_AFTER_SECONDS = 2
 CLOCKS_DIFFER_MAX_SECONDS = 60.0
-"""Half of the shortest deadline of a step. With a larger difference a timer fires before its reply can come."""
+"""Half of the shortest deadline of a step. With a larger difference a timer can fire before its reply comes."""
 
 AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "25P03", "25P04", "55000")
 """SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, read only, a
