@@ -26,6 +26,7 @@ from tools.knative_local.postgres import PostgresServer
 
 # speed is measured in tests/bench, never asserted: on a busy machine an example may take any time
 settings.register_profile("zerocart", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("zerocart"), max_examples=15)
 settings.load_profile("zerocart")
 # before each request to an application httpx imports it; as it is not installed, all folders would be searched each time
 cast("dict[str, Any]", sys.modules).setdefault("sniffio", None)

@@ -116,8 +116,8 @@ class Orders:
             loaded = Loaded(ORDER.initial, 0) if begins else await attempt.load()
             products = _products(command, loaded.state)
             listed = await look_up(fetch, products) if products else NOTHING_LISTED
-            left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
             bought = await buyers.has_bought(fetch, _buyer(command, loaded.state))
+            left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
             found = replace(command, book=listed.products, is_coupon_left=left, has_bought=bought)
             await attempt.carry_out(found, loaded, expected_version, listed.versions)
 

@@ -2,6 +2,7 @@
 
 `python -m tests.bench.bench_place [--beside PATH …]` starts a Postgres with fsync, a Kafka, and for each checkout its own
 database, topic and process of orders. The rounds take turns. Another checkout needs no environment of its own.
+BENCH_ONLY=TEXT measures only the loads with this text in their names.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ BOOK = int(os.environ.get("BENCH_PRODUCTS", "100000"))
 PASSWORD = "bench"
 VAULT_KEY = "v" * 32
 TICKS = os.sysconf("SC_CLK_TCK")
+RULES = {"coupons": [{"code": "MANY", "percent": "10", "uses_max": 1_000_000_000}]}
 METHOD = {"kind": "card", "token": "tok_approve"}
 
 
@@ -46,7 +48,7 @@ METHOD = {"kind": "card", "token": "tok_approve"}
 class Load:
     """Requests of one kind: `lines` of an order whose prices the catalogue has, unless the request names them.
 
-    If they are `various`, each has other products, in each round.
+    If they are `various`, each has other products, in each round. With a `coupon`, they take one of its uses.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Load:
     named: bool = False
     path: str = "/orders"
     various: bool = False
+    coupon: str | None = None
 
     def bodies(self) -> list[dict[str, Any]]:
         """The requests, with products chosen at random."""
@@ -70,7 +73,9 @@ class Load:
             price = {"amount": "2.50", "currency": "GBP"}
             items = [{**item, "product_name": "White Mug", "unit_price": price} for item in items]
         order = {"items": items, "shipping_address": ADDRESS}
-        more = {} if self.path == "/quotes" else {"email": "ann@example.com", "payment_method": METHOD}
+        more: dict[str, Any] = {"coupon": self.coupon} if self.coupon else {}
+        if self.path != "/quotes":
+            more |= {"email": "ann@example.com", "payment_method": METHOD}
         return order | more
 
 
@@ -79,7 +84,9 @@ LOADS = (
     Load("1 line, 32 callers", 1, 1_000, 32),
     Load("1 line, prices named", 1, 150, 1, named=True),
     Load("1 line, 32 callers, others each time", 1, 1_000, 32, various=True),
+    Load("1 line, 32 callers, coupon with a limit", 1, 1_000, 32, coupon="MANY"),
     Load("1 line", 1, 150, 1),
+    Load("1 line, coupon with a limit", 1, 150, 1, coupon="MANY"),
     Load("1 line, others each time", 1, 150, 1, various=True),
     Load("20 lines, prices named", 20, 100, 1, named=True),
     Load("20 lines", 20, 100, 1),
@@ -88,6 +95,7 @@ LOADS = (
     Load("1,000 lines", 1_000, 10, 1),
     Load("quote of 1 line", 1, 150, 1, path="/quotes"),
 )
+MEASURED = tuple(load for load in LOADS if os.environ.get("BENCH_ONLY", "") in load.name)
 
 
 @dataclass
@@ -140,6 +148,7 @@ class Served:
             "ZEROCART_DATABASE_URL": postgres.dsn(database, f"zerocart_{service}", PASSWORD),
             "ZEROCART_VAULT_KEYS": VAULT_KEY,
             "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
+            "ZEROCART_SHOP_RULES": json.dumps(RULES),
             "PYTHONPATH": str(checkout),
         }
         self._environ, self._checkout = {**os.environ, **environ}, checkout
@@ -217,7 +226,7 @@ def compare(
     naive: dict[str, Figures] = defaultdict(Figures)
     measured = {"naive insert": naive, **{orders.name: orders.figures for orders in services}}
     for turn in range(ROUNDS + 1):
-        for load in LOADS:
+        for load in MEASURED:
             if load.named and load.lines == 1:
                 pids = {"service": bare.process.pid, "postgres": postgres.pid}
                 measure(naive[load.name] if turn else Figures(), bare.url, load, pids, token)
@@ -232,10 +241,10 @@ def compare(
 
 
 def show(measured: Mapping[str, Mapping[str, Figures]]) -> None:
-    for load in LOADS:
+    for load in MEASURED:
         for name, figures in measured.items():
             if load.name in figures:
-                print(f"{load.name:<38} {name:<14} {figures[load.name]}", flush=True)
+                print(f"{load.name:<40} {name:<14} {figures[load.name]}", flush=True)
 
 
 async def make_naive(dsn: str) -> None:

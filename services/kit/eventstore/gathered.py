@@ -42,7 +42,10 @@ class Gathered(Generic[K, V]):
         return await waiting.found
 
     async def _read_all(self) -> None:
-        while batch := self._next_batch():
+        while True:
+            await asyncio.sleep(0)  # runs what is ready: each request that is ready adds a look-up to the batch
+            if not (batch := self._next_batch()):
+                break
             if not await self._answered(batch):
                 for waiting in batch:
                     await self._answered([waiting])

@@ -1,7 +1,8 @@
 """Group commit: concurrent appends share a round trip and a flush to disk.
 
 Commands that need a transaction of their own tables can share one in the same way (CommandHandler.transact_together).
-A lane runs one batch at a time. A free lane takes the waiting appends at once, so none waits until a batch is full.
+A lane runs one batch at a time. A free lane takes the appends that wait, so none waits until a batch is full; but first
+the event loop runs what is ready, because each request that is ready adds an append to the batch.
 Two appends with the same stream, mark or new key of a person never run at the same time: in one batch the second would
 not see the first, and in two lanes one would wait for the locks of the other.
 """
@@ -77,7 +78,10 @@ class GroupCommit(Generic[A, R]):
             await asyncio.wait(self._tasks)
 
     async def _lane(self) -> None:
-        while batch := self._next_batch():
+        while True:
+            await asyncio.sleep(0)  # runs what is ready
+            if not (batch := self._next_batch()):
+                break
             appends = [waiting.append for waiting in batch]
             try:
                 results = await self._run(appends)
