@@ -28,7 +28,7 @@ PARENT = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from tools.knative_local.forks import fork, preload
-preload(["json"])
+preload(["webhooks"])
 log, passed = Path("log"), os.open(os.devnull, os.O_RDONLY)
 
 async def main():

@@ -39,7 +39,7 @@ from tools.knative_local.process import (
     stop,
     wait_for_port,
     wrapped,
-)
+)  # fmt: skip
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets, require_vault_key
 from tools.knative_local.settings import folder, port, seconds
@@ -74,13 +74,6 @@ PROJECT = Path(__file__).parent.parent.parent
 CLOCK_URL_ON_A_CLUSTER = "https://kubernetes.default.svc"
 JOB_SINKS_ON_A_CLUSTER = "http://job-sink.knative-eventing.svc.cluster.local"
 BUILD_STOP_SECONDS_MAX = 2.0
-FORKED = (
-    "uvicorn", "uvloop", "services.kit.service.protocol", "services.kit.service.reporting",
-    "services.kit.service.server",
-    "services.projection.building", "services.projection.view_admin", "tools.knative_local.delivery.dispatch",
-    "tools.knative_local.delivery.kafka", "tools.knative_local.delivery.routes", "tools.knative_local.delivery.status",
-)  # fmt: skip
-"""What the forks import besides the services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +127,7 @@ class Cluster:
         self._closing = False
         self._last_fault = ""
         self._builds: list[ViewBuild] = []
-        self._start_module: StartModule = fork if options.fork else spawn_module
+        self._launch: StartModule = fork if options.fork else spawn_module
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Start, call `ready`, stay up until SIGTERM or SIGINT, stop in order; either signal also ends the start."""
@@ -188,10 +181,10 @@ class Cluster:
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._log(service.name)
             self.revisions[service.name] = Revision(
-                local, listeners[service.name], environ, log, self._cores, self._start_module
+                local, listeners[service.name], environ, log, self._cores, self._launch
             )
         if self._options.fork:
-            preload((*(f"services.{name}.app" for name in self.revisions), *FORKED))
+            preload(self.revisions)
         self.build_views()
         sources = {source.name: source for source in self._manifests.ping_sources}
         self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
@@ -319,9 +312,7 @@ class Cluster:
     def build_views(self) -> None:
         """Start the process that builds views, as a JobSink starts its Job."""
         environ, log = self.revisions["projection"].environ, self._home / "logs" / "build-views.log"
-        self._builds.append(
-            ViewBuild(lambda: self._start_module("services.projection.build", log=log, environ=environ))
-        )
+        self._builds.append(ViewBuild(lambda: self._launch("services.projection.build", log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         self._ports["delivery"] = self._free(self._ports.get("delivery", 0)) or free_port()
@@ -339,7 +330,7 @@ class Cluster:
         module, log = "tools.knative_local.delivery", self._log("delivery")
         # Kafka dies with the cluster, so delivery could not commit its offsets any more
         died = signal.SIGKILL
-        self._keep("delivery", lambda: self._start_module(module, log=log, environ=environ, death_signal=died))
+        self._keep("delivery", lambda: self._launch(module, log=log, environ=environ, death_signal=died))
 
     def _start_edge(self) -> None:
         upstreams = {f"{name.upper()}_UPSTREAM": f"127.0.0.1:{self._ports[name]}" for name in self.revisions}
@@ -441,7 +432,7 @@ class Cluster:
         return {
             "edge_url": f"http://127.0.0.1:{self._options.edge_port}",
             "processes": sum(len(revision.pods) for revision in self.revisions.values()),
-            "services": {name: _revision_status(revision) for name, revision in self.revisions.items()},
+            "services": {name: revision.status() for name, revision in self.revisions.items()},
             "pids": {
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
@@ -452,20 +443,6 @@ class Cluster:
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},
             "clock": self.clock.next_times() if self.clock else {},
         }
-
-
-def _revision_status(revision: Revision) -> dict[str, object]:
-    counts = revision.counts
-    cold = counts.last_cold_start_ms
-    return {
-        "processes": len(revision.pods),
-        "pids": [pod.process.pid for pod in revision.pods],
-        "in_flight": sum(pod.in_flight for pod in revision.pods),
-        "starts": counts.starts,
-        "crashes": counts.crashes,
-        "last_cold_start_ms": round(cold) if cold is not None else None,
-        "url": f"http://127.0.0.1:{revision.port}",
-    }
 
 
 def _as_role(owner_dsn: str, service: str, password: str) -> str:

@@ -25,6 +25,13 @@ from tools.knative_local.child import PR_SET_PDEATHSIG
 __all__ = ["Fork", "fork", "preload"]
 
 POLL_SECONDS = 0.01
+MODULES = (
+    "uvicorn", "uvloop", "services.kit.service.protocol", "services.kit.service.reporting",
+    "services.kit.service.server",
+    "services.projection.building", "services.projection.view_admin", "tools.knative_local.delivery.dispatch",
+    "tools.knative_local.delivery.kafka", "tools.knative_local.delivery.routes", "tools.knative_local.delivery.status",
+)  # fmt: skip
+"""What the services, the builds of views and delivery import, besides the services' own modules."""
 
 
 class Fork:
@@ -61,9 +68,9 @@ class Fork:
         self.send_signal(signal.SIGKILL)
 
 
-def preload(modules: Iterable[str]) -> None:
+def preload(services: Iterable[str]) -> None:
     """Import what the forks will need; they share the memory of it."""
-    for module in modules:
+    for module in (*(f"services.{name}.app" for name in services), *MODULES):
         import_module(module)
     gc.collect()
     gc.freeze()

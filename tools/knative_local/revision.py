@@ -99,6 +99,19 @@ class Revision:
         """The processes now."""
         return self._pods
 
+    def status(self) -> dict[str, object]:
+        """The processes and the counts, for `zerocart status`."""
+        cold = self.counts.last_cold_start_ms
+        return {
+            "processes": len(self._pods),
+            "pids": [pod.process.pid for pod in self._pods],
+            "in_flight": sum(pod.in_flight for pod in self._pods),
+            "starts": self.counts.starts,
+            "crashes": self.counts.crashes,
+            "last_cold_start_ms": round(cold) if cold is not None else None,
+            "url": f"http://127.0.0.1:{self.port}",
+        }
+
     def tick(self) -> None:
         """Start, count and stop processes; called every TICK_SECONDS."""
         now = time.monotonic()
