@@ -244,10 +244,17 @@ def test_a_person_who_goes_back_is_where_they_were(operator: Person, shop: Shop)
     operator.settled()
     with page.expect_response("**/v1/orders?*waiting_minutes*"):
         page.reload()  # its answer is the last that changes the list
+    operator.settled()
+    page.locator("table[role=table] a").nth(3).wait_for()
     page.mouse.wheel(0, 700)
-    page.wait_for_timeout(500)
-    before = page.evaluate("scrollY")
-    assert before > 300
+    seen = [0.0]
+
+    def scrolled() -> bool:
+        seen.append(page.evaluate("scrollY"))
+        return 300 < seen[-1] == seen[-2]
+
+    operator.local.until(scrolled)
+    before = seen[-1]
     page.locator("table[role=table] a").nth(3).evaluate("link => link.click()")
     page.get_by_role("heading", name=re.compile("^Order ")).wait_for()
     assert page.evaluate("scrollY") == 0
