@@ -37,7 +37,11 @@ class BadScheduleError(ValueError):
 
 
 class PingClock:
-    """Sends the event of each PingSource by its schedule; schedules in the file `kept` outlive the process."""
+    """Sends the event of each PingSource by its schedule; schedules in the file `kept` outlive the process.
+
+    A source whose kept schedule is not that of its manifest sends its event at once, too: a timer waits for it, and its
+    time may have passed while no process ran.
+    """
 
     def __init__(
         self,
@@ -58,8 +62,10 @@ class PingClock:
         }
         self._base_urls = base_urls
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        for name in self._sources:
+        for name, source in self._sources.items():
             self._restart(name)
+            if source != sources[name]:
+                self._tasks[f"{name} at once"] = asyncio.create_task(self._send_until_accepted(source))
 
     def schedule(self, name: str) -> str:
         """The schedule of a source; KeyError if there is no such source."""
@@ -70,8 +76,8 @@ class PingClock:
         source = self._sources[name]
         self._next(source, schedule)
         self._sources[name] = replace(source, schedule=schedule)
+        self._restart(name)  # first: the disk may be full
         self._keep()
-        self._restart(name)
 
     def next_times(self) -> dict[str, str]:
         """The time of the next event of each source."""

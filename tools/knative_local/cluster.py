@@ -170,8 +170,11 @@ class Cluster:
             log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log, self._cores)
         self.build_views()
-        sources = {source.name: source for source in self._manifests.ping_sources}
-        self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
+        sources, identity = (
+            {each.name: each for each in self._manifests.ping_sources},
+            Identity(secrets["delivery-key"]),
+        )
+        self.clock = PingClock(sources, base_urls, self._home / "schedules.json", identity)
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         await self._wait_for_edge()
