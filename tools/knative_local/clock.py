@@ -18,11 +18,13 @@ from tools.knative_local.delivery.identity import Identity, audience_of
 from tools.knative_local.files import write_whole
 from tools.knative_local.manifests import PingSource
 
-__all__ = ["BadScheduleError", "PingClock"]
+__all__ = ["KEPT", "BadScheduleError", "PingClock"]
 
 PING_TIMEOUT_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """The pause between two attempts to send an event that may have been missed."""
+KEPT = "schedules.json"
+"""The file with the schedules, in the folder of the process."""
 LOOK_SECONDS = 15.0
 """How long to wait without looking at the clock: it may be set, and while a laptop sleeps a timer stands still."""
 
