@@ -102,13 +102,14 @@ class CommandHandler:
         history = await self._decrypted(decider, recorded, transaction)
         return Loaded(decider.fold(history, known.state), recorded[-1].version, recorded[-1].position)
 
-    async def state_after(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> S | None:
-        """The state after an outcome; after a repeat, the state that the first attempt left."""
-        first = outcome.repeated
-        if first is None:
-            return outcome.state
-        history = await self.store.read(first.stream)
-        return (await self.folded(decider, history[: first.version])).state
+    async def with_state(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> Outcome[S]:
+        """The outcome with the state after it; after a repeat, with the state that the first attempt left."""
+        first, state = outcome.repeated, outcome.state
+        if first is not None:
+            history = await self.store.read(first.stream)
+            state = (await self.folded(decider, history[: first.version])).state
+        assert state is not None
+        return Outcome(state, outcome.version, outcome.position, outcome.events, first)
 
     async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[RecordedEvent, Message]]:
         """Every event of an aggregate, each with its message."""
