@@ -35,7 +35,6 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import (
     Append,
     Appended,
-    Conflict,
     Duplicate,
     EventStore,
     RecordedEvent,
@@ -190,25 +189,6 @@ class CommandHandler:
             raise attempted.error
         return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
 
-    async def attempt(
-        self,
-        decider: Decider[C, S],
-        stream: str,
-        command: C,
-        loaded: Loaded[S],
-        cause: Cause,
-        expected_version: int | None = None,
-        reads: Mapping[str, int] = NOTHING_READ,
-        makes_keys_of: tuple[str, ...] = (),
-    ) -> Concluded[S] | Conflict:
-        """Decide once and append the events through group commit; the parameters are those of `prepare`."""
-        prepared = await self.prepare(
-            decider, stream, command, loaded, cause, expected_version, reads=reads, makes_keys_of=makes_keys_of
-        )
-        if isinstance(prepared, Unchanged):
-            return prepared
-        return prepared.after(decider, await self.store.append(prepared.append))
-
     async def prepare(
         self,
         decider: Decider[C, S],
@@ -278,9 +258,13 @@ class CommandHandler:
         for _ in range(CONFLICT_RETRIES_MAX):
             whole = await complete(fresh) if complete else Completed(command, NOTHING_READ)
             makes = decider.new_persons if not (loaded.version or fresh) else ()
-            attempted = await self.attempt(
+            prepared = await self.prepare(
                 decider, stream, whole.command, loaded, cause, expected_version, reads=whole.reads, makes_keys_of=makes
             )
+            if isinstance(prepared, Prepared):
+                attempted = prepared.after(decider, await self.store.append(prepared.append))
+            else:
+                attempted = prepared
             match attempted:
                 case Decided():
                     self._cache[stream] = attempted.loaded
