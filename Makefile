@@ -46,8 +46,8 @@ test: setup ## run every test, on real Postgres and Kafka (WORKERS=n at the same
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not chaos" \
 		--ignore tests/chaos --ignore tests/containers
 
-test-fast: setup ## run the pure tests (domain, sagas, model), without servers
-	$(BIN)/pytest -n 2 tests/domain tests/sagas tests/model
+test-fast: setup ## run the pure tests (domain, sagas, model), without servers and with fewer examples
+	$(BIN)/pytest -n 2 -m "not chaos" --hypothesis-profile=fast tests/domain tests/sagas tests/model
 
 demo: $(if $(filter compose,$(STACK)),,setup-local) ## place real orders, check money and stock, then scale to zero and wake (ORDERS=n, STACK=compose)
 	$(if $(filter compose,$(STACK)),sh docker/demo.sh,$(BIN)/zerocart demo) $(if $(ORDERS),--orders $(ORDERS))

@@ -49,10 +49,12 @@ BEHIND = """
         SELECT FROM (
             SELECT e.type, e.time FROM events AS e WHERE e.position > r.position ORDER BY e.position LIMIT $3
         ) AS e
-        WHERE e.time < now() - make_interval(secs => $1) AND (e.type = ANY(r.types) OR r.types = '{}')
+        WHERE (e.time < now() - make_interval(secs => $1) OR e.time > now() + make_interval(secs => $1))
+            AND (e.type = ANY(r.types) OR r.types = '{}')
     )
 """
-"""A service records its types at its first start, which an event that it missed may have been to cause."""
+"""A service records its types at its first start, which an event that it missed may have been to cause. An event from
+the future counts as old, as in MissedEvents."""
 TIMER_TYPES = (TimerRequested.type, TimerCancelled.type)
 
 

@@ -35,6 +35,7 @@ from services.payments.by_hand import CAPTURE_WAIT, CaptureByHand, VoidByHand
 from services.payments.calls import Call, ProviderResult, RecordCall
 from services.payments.domain import PARTICIPANT, PAYMENT, Payment, PaymentCommand, Report, Request, call_to_settle
 from tests.domain.test_payment_facts import CANCELED, CAPTURED, EXPIRED, HELD, PAID, Provider
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TEN = Money(amount=Decimal(10), currency="GBP")
@@ -235,5 +236,5 @@ class ByHand(RuleBasedStateMachine):
             assert any(getattr(each, "unpaid", False) for each in self.said), "the order is cancelled"
 
 
-ByHand.TestCase.settings = settings(max_examples=200, stateful_step_count=15, deadline=None)
+ByHand.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=15, deadline=None)
 test_decisions_of_staff_in_any_order = ByHand.TestCase

@@ -23,6 +23,7 @@ from services.inventory.domain import RESERVATION, Commit, Expire, Extend, Reduc
 from services.inventory.levels import STOCK, Adjust, Level, SetStock
 from services.kit.domain.decider import Rejected
 from services.kit.testing import assert_idempotent
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = AT + timedelta(hours=24)
@@ -243,7 +244,7 @@ def wish(what, order, items, levels, attempt):
             return Expire(at=LATER, order_id=order)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(ACTIONS, max_size=30))
 def test_reserved_stays_between_zero_and_on_hand(actions):
     levels: dict[str, Level] = dict.fromkeys(PRODUCTS, Level(6))

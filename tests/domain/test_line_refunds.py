@@ -33,6 +33,7 @@ from services.payments.refundable import paid_for
 from services.payments.refunds import LineWish, PayBack, RequestRefund
 from services.payments.requested import refundable, refundable_order
 from services.payments.transactions import Fact
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Shipping = Money | Literal["all"] | None
@@ -269,7 +270,7 @@ def command_of(step: object, n: int, currency: str) -> RequestRefund:
             raise AssertionError(step)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(orders(), STEPS, st.data())
 def test_refunds_add_up_and_the_last_one_leaves_exactly_zero(
     order: tuple[Payment, str], steps: list[tuple[object, str]], data: st.DataObject

@@ -50,6 +50,7 @@ from services.payments.domain import (
     standing,
 )
 from services.payments.transactions import Fact
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LOST = Failure("provider-timeout", "the answer was lost", transient=True)
@@ -136,7 +137,7 @@ ALL = [
 ]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(st.sampled_from([*ALL, OUR_HOLD, OUR_CAPTURE]), max_size=12), st.data())
 def test_any_facts_repeated_and_shuffled_lead_to_the_same_payment(
     items: list[Fact | StepReply], data: st.DataObject
@@ -312,7 +313,7 @@ class Saga:
 WORLD = ["expire", "refund a part", "refund all", "dispute", "win", "lose", "arrive", "fail"]
 
 
-@settings(max_examples=200, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=examples(200), deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.data())
 def test_no_money_is_kept_for_an_order_that_is_given_up(data: st.DataObject) -> None:
     provider = Provider()

@@ -25,6 +25,7 @@ from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.payments.domain import PARTICIPANT, PAYMENT, Call, ProviderResult, Request
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 MONEY = Money(amount=Decimal("10.00"), currency="GBP")
@@ -134,7 +135,7 @@ def test_transient_failure_does_not_change_the_payment():
     assert PAYMENT.fold([busy]) == PAYMENT.initial
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     st.permutations(["authorize", "capture", "refund", "void"]),
     st.lists(st.sampled_from(["authorize", "capture", "void", "refund"]), max_size=4),

@@ -21,6 +21,7 @@ from services.payments.refunds import REFUNDS_MAX, RequestRefund
 from services.payments.requested import is_open, refund_at_provider, refundable
 from services.payments.transactions import Fact
 from tests.domain.test_payment_facts import CAPTURED, HELD, OPENED, PAID, PARTLY, WHOLE, Provider, fact
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -212,5 +213,5 @@ class Refunds(RuleBasedStateMachine):
             assert sum(isinstance(each, RefundRefused) for each in ends) <= 1
 
 
-Refunds.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+Refunds.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=25, deadline=None)
 test_refunds_in_any_order = Refunds.TestCase

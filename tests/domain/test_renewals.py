@@ -37,6 +37,7 @@ from services.payments.standing import Authorized, Captured, Released, is_paid, 
 from services.payments.transactions import Fact
 from tests.domain.test_by_hand import WAITING
 from tests.domain.test_payment_facts import CANCELED, EXPIRED, HELD
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TEN = Money(amount=Decimal(10), currency="GBP")
@@ -274,7 +275,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.data(), st.booleans(), ACTIONS)
 def test_no_hold_is_left_and_no_money_is_taken_twice(data: st.DataObject, by_hand: bool, actions: list[str]) -> None:
     life = Life(data, by_hand)

@@ -36,6 +36,7 @@ from services.payments.surcharges import RequestSurcharge, UndoSurcharge
 from services.payments.transactions import Fact, Transaction, transaction_of
 from tests.domain.test_payment_facts import HELD, OPENED, PAID, WHOLE, fact, money
 from tests.domain.test_refunds import AT, ask
+from tests.examples import examples
 
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
 UNDO = UndoSurcharge(at=AT, order_id="o", edit_id="e1")
@@ -339,5 +340,5 @@ class Charges(RuleBasedStateMachine):
         self._settle()
 
 
-Charges.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+Charges.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=25, deadline=None)
 test_charges_in_any_order = Charges.TestCase

@@ -46,6 +46,7 @@ from services.users.account import (
     UserCommand,
 )
 from services.users.domain import RESET_AGAIN_AFTER, USER, VERIFICATIONS_MAX
+from tests.examples import examples
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -312,6 +313,6 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(150), stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestLife = Life.TestCase

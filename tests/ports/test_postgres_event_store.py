@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 
 import asyncpg
 import pytest
 
+from services.databases import migrate
 from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.transactions import Contention, in_transaction
-from tests.conftest import Database
+from tests.architecture.rules import ROOT
+from tests.conftest import PASSWORDS, Database, execute
 from tests.ports.harness import AT, append, event
 from tests.waiting import SECONDS_MAX
 
@@ -204,6 +208,74 @@ async def test_a_server_that_cannot_go_on_is_away(database: Database, how: str) 
                     await connection.execute(each)
                 await asyncio.sleep(0.2)
                 await connection.execute("SELECT 1")
+    assert len(await connections.fetch("SELECT 1")) == 1
+    await connections.close()
+
+
+HARMS = {
+    "a grant": "REVOKE ALL ON orders.events FROM zerocart_orders",
+    "the schema": "REVOKE ALL ON SCHEMA log FROM zerocart_orders",
+    "a table": "ALTER TABLE log.archived_streams RENAME TO lost",
+    "a column": "ALTER TABLE orders.streams RENAME appended TO lost",
+}
+REMEDIES = {
+    "a table": "ALTER TABLE log.lost RENAME TO archived_streams",
+    "a column": "ALTER TABLE orders.streams RENAME lost TO appended",
+}
+
+
+@pytest.mark.parametrize("lost", HARMS)
+async def test_a_lost_grant_or_table_is_unavailable_until_it_is_back(database: Database, postgres, lost: str) -> None:
+    store = postgres.store()
+    await store.append(append("a", 0))
+    await execute(database.owner_dsn, HARMS[lost])
+    with pytest.raises(Unavailable, match="not-migrated"):
+        await store.read("a")
+        await store.append(append("a", 1))
+    if lost in REMEDIES:
+        await execute(database.owner_dsn, REMEDIES[lost])
+    else:
+        await migrate(database.owner_dsn, PASSWORDS)
+    assert isinstance(await store.append(append("a", 1)), Appended)
+    assert len(await store.read("a")) == 2
+
+
+async def test_a_lost_row_of_streams_is_made_again_by_the_documented_statement(database: Database, postgres) -> None:
+    store = postgres.store()
+    await store.append(append("a", 0, "1", "2"))
+    await execute(database.owner_dsn, "DELETE FROM orders.streams")
+    assert await store.append(append("a", 2)) == Conflict()
+    remedy = re.search(r"INSERT INTO orders\.streams.*?;", (ROOT / "docs/operate.md").read_text(), re.DOTALL)
+    assert remedy
+    await execute(database.owner_dsn, remedy[0])
+    assert isinstance(await store.append(append("a", 2)), Appended)
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600, 400 * 86_400])
+async def test_a_process_whose_clock_differs_from_that_of_postgres_is_unavailable(
+    database: Database, ahead: int
+) -> None:
+    clock = Clock()
+    clock.ahead = ahead
+    connections = Connections(database.dsn("orders"), "orders", 1, now=clock)
+    where = "ahead of" if ahead > 0 else "behind"
+    with pytest.raises(Unavailable, match=f"clock-differs: the clock of this process is {abs(ahead)} s {where}"):
+        await connections.fetch("SELECT 1")
+    clock.ahead = 0
+    assert len(await connections.fetch("SELECT 1")) == 1
+    clock.ahead = ahead  # it is set while the connection is open
+    with pytest.raises(Unavailable, match="clock-differs"):
+        await connections.fetch("SELECT 1")
+    clock.ahead = 5
     assert len(await connections.fetch("SELECT 1")) == 1
     await connections.close()
 

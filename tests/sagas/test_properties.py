@@ -17,9 +17,10 @@ from services.kit.saga.commands import Amend, HandleReply, HandleTimer, SagaComm
 from services.kit.saga.messages import StepReply, StepRequest, StepSucceeded, StepTimer
 from services.kit.saga.run import Compensated, Completed, Failed, Run, Stuck
 from services.kit.testing import EPOCH, Handling, Participants, SagaSimulator, assert_idempotent
+from tests.examples import examples
 from tests.sagas.facts import CANCEL, FACTS, ORDER_ID, RESUME, RETRY_OVERDUE, START, STEPS, UNDOABLE
 
-EXAMPLES = settings(max_examples=200, deadline=None)
+EXAMPLES = settings(max_examples=examples(200), deadline=None)
 TIMERS_BESIDE_RETRIES_MAX = 1
 
 delays = st.sampled_from([0.0, 0.01, 0.02, 1.0, 70.0, 130.0, 900.0]).map(lambda n: timedelta(seconds=n))

@@ -101,6 +101,16 @@ async def test_an_old_event_after_a_young_one_is_handled_later_and_not_skipped(d
         assert await it.missed.check(soon() + timedelta(minutes=2), 0) == 2
 
 
+async def test_an_event_from_the_future_delays_no_other(database):
+    """Somebody corrected a clock that was wrong when it was appended."""
+    async with receiver(database) as it, scheduler_view(database) as behind:
+        await it.check()
+        await say(database, TIMER, soon() + timedelta(days=400))
+        assert "payments" in await behind()
+        await say(database, TIMER.model_copy(update={"timer_id": "t2"}))
+        assert await it.check() == 2
+
+
 async def test_an_event_of_another_type_is_ignored(database):
     await say(database, TimerCancelled(timer_id="t1", timer_key="k"))
     async with receiver(database) as it:

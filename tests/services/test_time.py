@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from services.contracts.users import FollowUpSend, WelcomeTipsSend
 from services.scheduler.clock import SAFETY_SCHEDULE, PingSourceClock
 from services.scheduler.reactions import Alarm
+from tests.conftest import execute
 from tests.services.system import System, running
 from tests.services.test_users import active, time_machine
 from tests.tools.scripted_server import ScriptedServer
@@ -62,6 +63,27 @@ async def test_timers_fire_once_although_the_clock_is_set(database):
         assert timedelta(minutes=4) < first - start < timedelta(minutes=5)
         assert timedelta(days=2) < then - start < timedelta(days=3)
         assert system.bus.dead == []
+
+
+LOST = (
+    "DELETE FROM scheduler.timers",
+    "UPDATE log.receipts SET position = 0, checked_at = '-infinity' WHERE service = 'scheduler'",
+)
+"""The second statement is the remedy in docs/operate.md."""
+
+
+async def test_lost_timers_are_made_again_from_their_requests(database):
+    async with running(database) as system, time_machine(database, system) as timers:
+        await active(system, newsletter=True)
+        start = datetime.now(UTC)
+        await timers.fire(start + timedelta(minutes=6))
+        assert await letters(system) == 1
+        await execute(database.owner_dsn, *LOST)
+        assert await timers.next_due() is None
+        await system.check_for_missed_events()
+        await timers.fire(start + timedelta(days=4))
+        assert await letters(system) == 2  # the other one is not sent a second time
+        assert await timers.next_due() is None
 
 
 async def test_an_alarm_that_fires_too_early_fires_again(database):

@@ -11,12 +11,13 @@ from tools.knative_local.state import Running
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["MAKE_AGAIN", "RESTORE", "queue_depths"]
+__all__ = ["GRANT_AGAIN", "MAKE_AGAIN", "RESTORE", "queue_depths"]
 
 T = TypeVar("T")
 CONNECT_SECONDS_MAX = 5.0
 MAKE_AGAIN = "zerocart down, then zerocart up --detach makes it again from the events"
 RESTORE = "restore a backup (docs/operate.md)"
+GRANT_AGAIN = "zerocart down, then zerocart up --detach grants them again"
 EVENT_STORE = "event store"
 
 DEPTHS: Mapping[str, str] = {
@@ -35,6 +36,21 @@ STOPPED = """
     SELECT view || ' (version ' || version || ', ' || state || ')' FROM view_versions
     WHERE stopped_at IS NOT NULL ORDER BY view, version
 """
+ARCHIVES = "SELECT count(*) FROM log.archives JOIN log.archived_streams USING (archive) WHERE false"
+"""Every service reads these tables with each stream."""
+NOT_GRANTED = """
+    SELECT r.rolname || ' on ' || n.nspname || '.' || c.relname
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_roles AS r ON r.rolname = 'zerocart_' || n.nspname
+    WHERE c.relkind IN ('r', 'p') AND NOT (
+        has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
+        AND (
+            c.relname NOT IN ('events', 'streams', 'inbox', 'outbox')
+            OR has_any_column_privilege(r.oid, c.oid, 'INSERT')
+        )
+    )
+    ORDER BY 1
+"""
 LAG = """
     SELECT count(*) FROM log.events WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY($2))
 """
@@ -48,6 +64,9 @@ async def queue_depths(running: Running) -> dict[str, int | list[str] | None]:
     problems: list[str] = []
     async with _connected(EVENT_STORE, running.owner_dsn, problems) as store:
         depths = {name: await _asked(EVENT_STORE, store, sql, problems) for name, sql in DEPTHS.items()}
+        await _asked(EVENT_STORE, store, ARCHIVES, problems)
+        if store and (lacking := await _or_none(EVENT_STORE, store.fetch(NOT_GRANTED), problems)):
+            problems.append(f"Grants are lost ({', '.join(row[0] for row in lacking)}): {GRANT_AGAIN}.")
         async with _connected("read database", running.read_owner_dsn, problems) as read:
             lag = await _or_none("read database", _lag(store, read), problems) if store and read else None
             stopped = await _or_none("read database", read.fetch(STOPPED), problems) if read else None

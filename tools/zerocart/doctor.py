@@ -19,7 +19,7 @@ from tools.knative_local.cache import NoCacheError, cache_folder
 from tools.knative_local.cluster import PASSED_ON, Options
 from tools.knative_local.kafka_jars import MEGABYTE, missing_jars
 from tools.knative_local.ports import holder_of, is_free
-from tools.knative_local.queue_depths import MAKE_AGAIN, RESTORE, queue_depths
+from tools.knative_local.queue_depths import GRANT_AGAIN, MAKE_AGAIN, RESTORE, queue_depths
 from tools.knative_local.rest_client import AwayError, cluster_status
 from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import BadSettingError
@@ -154,7 +154,7 @@ def _depths(running: Running) -> Iterator[Check]:
     problems = depths["problems"]
     if isinstance(problems, list) and problems:
         found = "; ".join(problems)
-        steps = [step for step in (RESTORE, MAKE_AGAIN) if step in found]
+        steps = [step for step in (RESTORE, MAKE_AGAIN, GRANT_AGAIN) if step in found]
         yield Check("databases", found, ", then ".join(steps) or "zerocart logs postgres")
         return
     yield Check("databases", "answer")

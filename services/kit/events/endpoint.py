@@ -73,7 +73,12 @@ class EventEndpoint:
             return _refused(error)
         except Unavailable as error:  # without the vault it cannot be decrypted
             METRICS.count("errors", type=error.code)
-            log("message not handled: delivery repeats it", level=logging.WARNING, code=error.code)
+            log(
+                "message not handled: delivery repeats it",
+                level=logging.WARNING,
+                code=error.code,
+                detail=error.detail,
+            )
             return not_now(error.code), "unreadable"
         except Exception as error:  # unforeseen: counted like one of the handler
             return await self._failed(event, error), "unreadable"
@@ -112,7 +117,13 @@ class EventEndpoint:
             log("message had no effect: a rule refused its command", code=error.code, type=event.type)
         except Unavailable as error:
             METRICS.count("errors", type=error.code)
-            log("message not handled: delivery repeats it", level=logging.WARNING, code=error.code, type=event.type)
+            log(
+                "message not handled: delivery repeats it",
+                level=logging.WARNING,
+                code=error.code,
+                detail=error.detail,
+                type=event.type,
+            )
             return not_now(error.code)
         except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
             return await self._failed(event, error)

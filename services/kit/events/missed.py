@@ -177,7 +177,7 @@ class MissedEvents:
         self.is_level = False
         while more and after < until and not self._stopping.is_set():
             page = await reader.read_types(after, until, self._types, PAGE_EVENTS_MAX)
-            due = _older(page.events, before)
+            due = _due(page.events, before, self._delivery)
             is_whole = len(due) == len(page.events)
             statuses = await self._handle(due)
             handled += sum(status < 300 for status in statuses)
@@ -204,7 +204,12 @@ class MissedEvents:
         return statuses
 
 
-def _older(events: Sequence[RecordedEvent], before: datetime) -> Sequence[RecordedEvent]:
-    """The events ahead of the first one that may still be on its way."""
-    young = next((n for n, event in enumerate(events) if event.time > before), len(events))
+def _due(events: Sequence[RecordedEvent], before: datetime, delivery: timedelta) -> Sequence[RecordedEvent]:
+    """The events ahead of the first one that may still be on its way.
+
+    An event from the future is due: a clock was wrong when it was appended, and nothing after it would be found until
+    the clocks show its time.
+    """
+    until = before + 2 * delivery
+    young = next((n for n, event in enumerate(events) if before < event.time < until), len(events))
     return events[:young]

@@ -8,8 +8,9 @@ app is made before its loop runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +32,8 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 """Longer than the server's own statement timeout, so that it is reached only if the server does not answer at all."""
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_AFTER_SECONDS = 2
+CLOCKS_DIFFER_MAX_SECONDS = 60.0
+"""Half of the shortest deadline of a step. With a larger difference a timer can fire before its reply comes."""
 
 AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "25P03", "25P04", "55000")
 """SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, read only, a
@@ -53,6 +56,9 @@ SETTINGS = {
 }
 
 
+VERIFY = "SELECT log.is_current() AS current, extract(epoch FROM clock_timestamp())::float8 AS clock"
+
+
 class Contention(Unavailable):
     """A conflict with another transaction: this one was rolled back, and a retry at once may succeed."""
 
@@ -65,16 +71,27 @@ class Connections:
     """Up to `connections_max` connections with `search_path` set to `schema`, also through a pooler.
 
     With `check_cluster`, for the database of the event store, a connection to a database that was restored or failed
-    over begins a new epoch, and one to a database that is not migrated is refused.
+    over begins a new epoch. While the database lacks a table or a grant, or its clock and `now` differ too much, every
+    use is Unavailable.
     """
 
-    def __init__(self, dsn: str | Secret, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
+    def __init__(
+        self,
+        dsn: str | Secret,
+        schema: str,
+        connections_max: int,
+        *,
+        check_cluster: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._dsn = plain(dsn)
         self._settings = {**SETTINGS, "search_path": schema}
         self._check_cluster = check_cluster
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(connections_max)
         self._is_closed = False
+        self._now = now
+        self._offset = self._clock_offset()
         self._pooled: bool | None = None
 
     @asynccontextmanager
@@ -113,7 +130,8 @@ class Connections:
                 METRICS.count("transactions")
             connection = self._idle_one() or await self._connect()
             try:
-                yield connection
+                with _whole() if self._check_cluster else nullcontext():
+                    yield connection
             except NewEpoch:
                 await _begin_epoch(connection)
                 raise
@@ -143,10 +161,28 @@ class Connections:
             with suppress(Exception):  # it is not used again, so its errors do not matter
                 await self._idle.pop().close(timeout=CONNECT_TIMEOUT_SECONDS)
 
+    def _clock_offset(self) -> float:
+        """Changes when somebody sets the clock."""
+        return self._now() - time.monotonic()
+
     def _is_pooled(self) -> bool:
         if self._pooled is None:
             self._pooled = is_pooled(self._dsn())
         return self._pooled
+
+    async def _verify(self, connection: Connection) -> None:
+        """Begin an epoch if the database was restored; Unavailable if its clock and ours differ too much."""
+        before = self._now()
+        with translated():
+            [row] = await connection.fetch(VERIFY)
+        server: float = row["clock"]
+        behind = server - min(max(server, before), self._now())  # 0 if the server's time is between both
+        if abs(behind) > CLOCKS_DIFFER_MAX_SECONDS:
+            where = "behind" if behind > 0 else "ahead of"
+            detail = f"the clock of this process is {abs(behind):.0f} s {where} that of Postgres: set both by NTP"
+            raise Unavailable("clock-differs", detail, RETRY_AFTER_SECONDS)
+        if not row["current"]:
+            await _begin_epoch(connection)
 
     def _give_back(self, connection: Connection) -> None:
         if connection.is_closed():
@@ -157,6 +193,9 @@ class Connections:
             self._idle.append(connection)
 
     def _idle_one(self) -> Connection | None:
+        if abs(self._clock_offset() - self._offset) > CLOCKS_DIFFER_MAX_SECONDS:
+            while self._idle:  # a new connection compares the clocks again
+                self._idle.pop().terminate()
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
@@ -176,7 +215,9 @@ class Connections:
             )
         try:
             if self._check_cluster:
-                await _begin_epoch(connection)
+                with _whole():
+                    await self._verify(connection)
+            self._offset = self._clock_offset()
         except BaseException:
             connection.terminate()
             raise
@@ -184,19 +225,24 @@ class Connections:
 
 
 async def _begin_epoch(connection: Connection) -> None:
-    """Begin an epoch if the database was restored or failed over; Unavailable if it is not migrated, or a standby."""
+    """Begin an epoch, unless another process has begun it meanwhile; Unavailable if the database is a standby."""
+    with translated():
+        await connection.execute("SELECT log.begin_epoch()")
+
+
+@contextmanager
+def _whole() -> Generator[None]:
+    """Replace the errors for a missing table or grant by Unavailable: a retry succeeds when it is back."""
     import asyncpg
 
     try:
-        with translated():
-            if not await connection.fetchval("SELECT log.is_current()"):
-                await connection.execute("SELECT log.begin_epoch()")
+        yield
     except (
-        asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError,
-        asyncpg.UndefinedTableError,
+        asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError,
+        asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError,
     ) as error:  # fmt: skip
-        detail = "the event store lacks tables or grants: run `python -m services.setup`"
-        raise Unavailable("not-migrated", detail, RETRY_AFTER_SECONDS) from error
+        next_step = "run `python -m services.setup`; what was dropped comes back from a backup only (docs/operate.md)"
+        raise Unavailable("not-migrated", f"{error}: {next_step}", RETRY_AFTER_SECONDS) from error
 
 
 @contextmanager
