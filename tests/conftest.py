@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -31,6 +32,7 @@ settings.load_profile("zerocart")
 cast("dict[str, Any]", sys.modules).setdefault("sniffio", None)
 
 PARTITIONS = 6
+GARBAGE_OBJECTS = (10_000, 20, 20)
 IN_CONTAINERS = os.environ.get("ZEROCART_TEST_SERVERS") == "containers"
 """Then Postgres and Kafka are those of their images: `make test-containers`."""
 PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_ROLES}}
@@ -45,12 +47,31 @@ FIRST = (
     "tests/console/",
     "tests/tools/test_gauntlet.py",
 )
+SHARED = {
+    "the console": ("tests/console/",),
+    "local": tuple(f"tests/e2e/test_{name}.py" for name in ("local_cluster", "rebuild", "watching")),
+    "local_with_accounts": tuple(
+        f"tests/e2e/test_{name}.py" for name in ("corrections", "erasure", "quickstart", "users")
+    ),
+}
+"""The files that use one cluster, by its fixture."""
 LAST = ("tests/architecture/", "tests/domain/", "tests/sagas/", "tests/model/")
+
+
+def pytest_configure() -> None:
+    gc.disable()  # until all tests are imported, which makes little garbage
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with the longest tests first and those with the shortest last, so that all workers end together."""
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Exclude what was imported from garbage collection, which would look at all of it again and again."""
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_OBJECTS)
+    gc.enable()
 
 
 def _turn(item: pytest.Item) -> int:
@@ -60,16 +81,18 @@ def _turn(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """With `--dist loadfile`, give a worker one file, the whole folder of the console, or one import at a time."""
+    """With `--dist loadfile`, give a worker one file, the files of one cluster, or one import at a time."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByCluster(LoadFileScheduling):
         """One unit for the tests that share a cluster."""
 
         def _split_scope(self, nodeid: str) -> str:
-            if nodeid.startswith("tests/console/"):
-                return "tests/console"
-            return nodeid if nodeid.startswith("tests/e2e/test_import.py") else super()._split_scope(nodeid)
+            if nodeid.startswith("tests/e2e/test_import.py"):
+                return nodeid
+            return next(
+                (shared for shared in SHARED if nodeid.startswith(SHARED[shared])), super()._split_scope(nodeid)
+            )
 
     return ByCluster(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from tests.console.browser import Person, running_browser
 from tests.console.receiver import Receiver, running_receiver
 from tests.console.shop import REVIEWED_ABOVE, Shop, opened_shop
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import FORKED, Local, cluster
 
 
 # for the tests of this folder only: a later test could start no event loop beside the one of Playwright, and each
@@ -24,7 +24,7 @@ def browser() -> Generator[Browser]:
 @pytest.fixture(scope="package")
 def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
     # each test logs in, all of them more often in a minute than one person may
-    settings = {"ZEROCART_WINDOW": "20", "ZEROCART_RATES": '{"token": "1000/0.1"}', **REVIEWED_ABOVE}
+    settings = {"ZEROCART_WINDOW": "20", "ZEROCART_RATES": '{"token": "1000/0.1"}', **REVIEWED_ABOVE, **FORKED}
     with cluster(tmp_path_factory.mktemp("cluster"), **settings) as local:
         yield local
 

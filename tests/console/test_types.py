@@ -8,14 +8,12 @@ from pathlib import Path
 
 from scripts.openapi import DOCUMENT
 from scripts.sections import CONSOLE
-from tests.node_tools import installed, run
-
-TYPESCRIPT = "typescript@5.9.3"
+from tests.node_tools import CLIENTS, installed, run
 
 
 def checked(project: Path) -> str:
     """What TypeScript says about a project; empty if nothing is wrong."""
-    return str(run(installed(TYPESCRIPT) / "typescript" / "bin" / "tsc", "--pretty", "false", "-p", project).stdout)
+    return str(run(installed(*CLIENTS) / "typescript" / "bin" / "tsc", "--pretty", "false", "-p", project).stdout)
 
 
 def test_the_modules_of_the_console_keep_their_types():

@@ -28,7 +28,7 @@ from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import encrypt
 from services.kit.privacy.vault import MemoryVault
-from services.kit.saga.messages import StepRequest
+from services.kit.saga.messages import StepReply, StepRequest
 from services.published import PUBLISHED, SCOPES, shown, types_for, types_of, unknown_type, visible_types
 
 NOT_PUBLISHED: Mapping[str, tuple[type[Message], ...]] = {
@@ -55,7 +55,7 @@ NOT_PUBLISHED: Mapping[str, tuple[type[Message], ...]] = {
         webhooks.EndpointCreated, webhooks.EndpointChanged, webhooks.SecretRotated, webhooks.EndpointDeleted,
     ),
 }  # fmt: skip
-"""The types that programs do not see, by the reason; also each request to a step of a saga (StepRequest)."""
+"""The types that programs do not see, by the reason; also each request to a step of a saga, and each reply that is not published."""
 
 
 def every_message() -> dict[str, type[Message]]:
@@ -69,11 +69,12 @@ def every_message() -> dict[str, type[Message]]:
 def test_every_type_is_published_or_withheld_for_a_reason():
     messages = every_message()
     assert PUBLISHED.items() <= messages.items()
-    requests = {name for name, model in messages.items() if issubclass(model, StepRequest)}
+    of_steps = {name for name, model in messages.items() if issubclass(model, StepRequest | StepReply)}
     withheld = [model.type for models in NOT_PUBLISHED.values() for model in models]
     assert len(withheld) == len(set(withheld))
-    assert requests | PUBLISHED.keys() | set(withheld) == messages.keys()
-    assert not PUBLISHED.keys() & (requests | set(withheld))
+    assert of_steps | PUBLISHED.keys() | set(withheld) == messages.keys()
+    assert not PUBLISHED.keys() & set(withheld)
+    assert not any(issubclass(messages[name], StepRequest) for name in PUBLISHED)
     assert {name.split(".")[1] for name in PUBLISHED} == SCOPES.keys()
 
 

@@ -22,7 +22,9 @@ from tools.knative_local.ports import free_port
 from tools.knative_local.state import Running, State
 
 WINDOW_SECONDS = 2
-AWAKE = {"ZEROCART_WINDOW": "20"}
+FORKED = {"ZEROCART_FORK": "1"}
+"""Settings of a cluster whose services start in a tenth of the processor time, for all tests but those of the start."""
+AWAKE = {"ZEROCART_WINDOW": "20", **FORKED}
 """Settings of a cluster whose test does not depend on sleep: on a busy machine two seconds are soon over, and a service
 that starts again for each request takes most of the processor time of a test."""
 PROGRAM = (sys.executable, "-m", "tools.zerocart")

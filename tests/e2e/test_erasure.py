@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.e2e.local import AWAKE, Local, cluster
+from tests.e2e.local import Local
 from tests.e2e.test_users import PASSWORD, activate, login
 
 pytestmark = pytest.mark.e2e
@@ -51,10 +50,9 @@ def an_order(address: dict[str, str], token: str = "tok_approve", **more: Any) -
     }
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory) -> Iterator[Local]:
-    with cluster(tmp_path_factory.mktemp("cluster"), **AWAKE) as local:
-        yield local
+@pytest.fixture
+def local(local_with_accounts: Local) -> Local:
+    return local_with_accounts
 
 
 async def in_tables(dsn: str, words: tuple[str, ...]) -> set[str]:

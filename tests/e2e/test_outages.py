@@ -26,7 +26,7 @@ from services.kit.events.topics import create_topic
 from tests.architecture.rules import ROOT
 from tests.away import database_away
 from tests.drill import Drill
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import FORKED, Local, cluster
 from tests.services.system import order
 from tests.waiting import SECONDS_MAX
 from tools.knative_local.cluster import LOG_DATABASE, PARTITIONS, READ_DATABASE
@@ -51,6 +51,7 @@ def local(tmp_path_factory) -> Generator[Local]:
         "ZEROCART_MANIFESTS": str(manifests),
         "ZEROCART_DELIVERY_SECONDS": DELIVERY_SECONDS,
         "ZEROCART_MISSED_CHECK_SECONDS": CHECK_SECONDS,
+        **FORKED,
     }
     with cluster(tmp_path_factory.mktemp("cluster"), **environ) as local:
         yield local

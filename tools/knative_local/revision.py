@@ -12,8 +12,6 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from pathlib import Path
 
 from tools.knative_local.free_cores import FreeCores
 from tools.knative_local.manifests import Service
-from tools.knative_local.process import spawn
+from tools.knative_local.process import Process, StartModule, spawn_module
 
 __all__ = ["TICK_SECONDS", "Pod", "Revision", "listen"]
 
@@ -43,7 +41,7 @@ TCP_INFO_UNACKED = slice(24, 28)
 class Pod:
     """One process of a service and what it reported."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     report_fd: int
     spawned_at: float
     ready: bool = False
@@ -66,7 +64,13 @@ class Revision:
     """Starts, counts and stops the processes of one service."""
 
     def __init__(
-        self, service: Service, listener: socket.socket, environ: Mapping[str, str], log: Path, cores: FreeCores
+        self,
+        service: Service,
+        listener: socket.socket,
+        environ: Mapping[str, str],
+        log: Path,
+        cores: FreeCores,
+        start_module: StartModule = spawn_module,
     ) -> None:
         self.service = service
         self._cores = cores
@@ -74,6 +78,7 @@ class Revision:
         self._listener = listener
         self.environ = environ
         self._log = log
+        self._start_module = start_module
         self._pods: list[Pod] = []
         self._quiet_since = time.monotonic()
         self._busy_ticks = 0
@@ -93,6 +98,19 @@ class Revision:
     def pods(self) -> list[Pod]:
         """The processes now."""
         return self._pods
+
+    def status(self) -> dict[str, object]:
+        """The processes and the counts, for `zerocart status`."""
+        cold = self.counts.last_cold_start_ms
+        return {
+            "processes": len(self._pods),
+            "pids": [pod.process.pid for pod in self._pods],
+            "in_flight": sum(pod.in_flight for pod in self._pods),
+            "starts": self.counts.starts,
+            "crashes": self.counts.crashes,
+            "last_cold_start_ms": round(cold) if cold is not None else None,
+            "url": f"http://127.0.0.1:{self.port}",
+        }
 
     def tick(self) -> None:
         """Start, count and stop processes; called every TICK_SECONDS."""
@@ -144,9 +162,9 @@ class Revision:
         os.set_blocking(read_end, False)
         fd = self._listener.fileno()
         environ = {**self.environ, "ZEROCART_LISTEN_FD": str(fd), "ZEROCART_REPORT_FD": str(write_end)}
-        command = [sys.executable, "-m", "services.run", self.service.name]
+        words = ("services.run", self.service.name)
         try:
-            process = spawn(command, log=self._log, environ=environ, pass_fds=(fd, write_end))
+            process = self._start_module(*words, log=self._log, environ=environ, pass_fds=(fd, write_end))
         finally:
             os.close(write_end)
         self.counts.starts += 1

@@ -26,6 +26,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("ZEROCART_HOME", "the state folder of the cluster (default .zerocart)"),
     Setting("ZEROCART_EDGE_PORT", "the port of the REST edge (default 8080)"),
     Setting("ZEROCART_WINDOW", "seconds without a request after which a process of a service ends (default 10)"),
+    Setting("ZEROCART_FORK", "1: services start as forks of the cluster, which is faster than a real cold start"),
     Setting("ZEROCART_START_SECONDS", "seconds without progress after which a start fails (default 120)"),
     Setting("ZEROCART_FETCH_SECONDS", "seconds without data after which a download fails (default 60)"),
     Setting("ZEROCART_CACHE", "the folder of downloads (default ~/.cache/zerocart)"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
+
+from tools.knative_local.process import Process
 
 __all__ = ["ViewBuild"]
 
@@ -16,7 +17,7 @@ RESTART_SECONDS = 0.5
 class ViewBuild:
     """A process that builds views, started again as long as it fails."""
 
-    def __init__(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    def __init__(self, start: Callable[[], Process]) -> None:
         self._start = start
         self._restarts = 0
         self._failed_at = 0.0
