@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from services.folders import SERVICES
@@ -36,9 +35,9 @@ from services.operations.counting import count
 __all__ = ["FINISHED", "Plan", "archive", "carry_out", "main"]
 
 FINISHED: Mapping[str, Finished] = {
-    name: import_module(f"services.{name}.finished").FINISHED
+    name: finished
     for name in SERVICES
-    if find_spec(f"services.{name}.finished")
+    if (finished := getattr(import_module(f"services.{name}.database"), "FINISHED", None))
 }
 """Which streams are finished, by service."""
 NAME = "zerocart archive"

@@ -14,10 +14,10 @@ from services.contracts.catalogue import Product
 from services.kit.auth.access import needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.message import Sku
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import ExpectedVersion, Handler, RestCause, json_router, respond
+from services.kit.rest.faults import nothing_to_change
 
 __all__ = ["routes"]
 
@@ -49,9 +49,7 @@ async def change_product(
     (409) for a withdrawn one: define it with PUT.
     """
     if not body.changes:
-        raise Invalid(
-            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
-        )
+        raise nothing_to_change()
     return await _answer(handler, sku, Change(at=cause.at, sku=sku, changes=body.changes), cause, version)
 
 

@@ -95,8 +95,8 @@ class StockRoom:
 
     async def expired(self, now: datetime) -> list[str]:
         """Up to EXPIRED_ORDERS_MAX orders whose reservation has expired by `now`, the oldest first."""
-        async with self._handler.store.transaction() as transaction:
-            return [str(row["order_id"]) for row in await transaction.fetch(EXPIRED, now, EXPIRED_ORDERS_MAX)]
+        rows = await self._handler.store.fetch(EXPIRED, now, EXPIRED_ORDERS_MAX)
+        return [str(row["order_id"]) for row in rows]
 
 
 async def _carry_out(transaction: Transaction, begun: Sequence[tuple[ReservationCommand, Attempt]]) -> None:

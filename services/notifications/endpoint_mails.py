@@ -28,8 +28,7 @@ def contacts_in(store: EventStore) -> ContactOf:
     """Reads the contacts from the table of webhooks."""
 
     async def contact_of(endpoint_id: str) -> str | None:
-        async with store.transaction() as transaction:
-            rows = await transaction.fetch(CONTACT, endpoint_id)
+        rows = await store.fetch(CONTACT, endpoint_id)
         return str(rows[0]["contact"]) if rows and rows[0]["contact"] else None
 
     return contact_of

@@ -54,7 +54,7 @@ Notice = (
 """The events of which notifications tells the customer without a request of the saga."""
 OfOrder = ConfirmationSend | CancellationSend | Notice
 ENDS: tuple[OrderMailKind, ...] = ("confirmation", "order_failed", "order_cancelled")
-"""The mails after which it would be odd to say that the order was placed."""
+"""After one of these mails no mail follows that the order was placed."""
 
 
 class OrderMails:
@@ -92,7 +92,7 @@ class OrderMails:
         await self._send("order_failed", message, received, {"reason": message.reason})
 
     async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
-        """Tell the customer that the order is cancelled, unless the saga has had them told."""
+        """Tell the customer that the order is cancelled, unless the saga has requested a mail about that."""
         await self._send("order_cancelled", message, received, {}, unless=("cancellation",))
 
     async def refund(self, message: OrderRefunded, received: Received) -> None:
@@ -107,7 +107,7 @@ class OrderMails:
         await self._send("order_refunded", message, received, what)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
-        """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
+        """Tell the customer that the parcel is on its way, unless a mail has told that it has arrived."""
         what = {"tracking_number": message.tracking_number}
         await self._send("order_shipped", message, received, what, unless=("order_delivered",))
 

@@ -157,8 +157,8 @@ async def read_system(
 async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = None) -> Answer[ParkedMessages]:
     """List the parked messages.
 
-    Lists messages that a service failed to handle too often, with their last errors. Correct the cause
-    of each, then replay it.
+    Lists messages that a service failed to handle five times, with their last errors. Correct the cause of each, then
+    replay it.
     """
     found = await replays.parked(limit, order_id or "")
     parked: list[Parked] = [

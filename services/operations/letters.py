@@ -88,13 +88,11 @@ class Letters:
 
     async def list(self, status: str, letters_max: int, order_id: str = "", type_: str = "") -> Sequence[Letter]:
         """The oldest letters first; an empty text leaves out its condition."""
-        async with self._store.transaction() as unit:
-            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max, order_id, type_)]
+        return [_letter(row) for row in await self._store.fetch(LIST, status, letters_max, order_id, type_)]
 
     async def find(self, letter_id: str) -> Letter:
         """One letter; NotFound if there is none."""
-        async with self._store.transaction() as unit:
-            return _one(await unit.fetch(ONE, letter_id))
+        return _one(await self._store.fetch(ONE, letter_id))
 
     async def decide(self, letter_id: str, status: str, reason: str) -> Letter:
         """Mark a waiting letter as replayed or discarded; RuleViolation if it was decided before."""

@@ -19,13 +19,14 @@ from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.domain.currencies import shown_money
-from services.kit.domain.errors import FieldError, Forbidden, Invalid
+from services.kit.domain.errors import Forbidden
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import contact_of
 from services.kit.privacy.vault import Vault
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided, respond
+from services.kit.rest.faults import nothing_to_change
 from services.kit.rest.limits import limited
 from services.orders.answers import (
     Amended,
@@ -202,9 +203,7 @@ async def amend_order(
     cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
-        raise Invalid(
-            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
-        )
+        raise nothing_to_change()
     changes, rules = AmendedFields.of(body), orders.settings.rules
     command = Amend(at=cause.at, order_id=order_id, changes=changes, rules=rules, restricted_to=caller.own)
     return await answer_to(orders, command, cause, 202, Amended(order_id=order_id), version)

@@ -48,9 +48,8 @@ from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.kit.saga.participant import Failure, failed, reply_to
-from services.orders.content import placed_in_future, with_content
 from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, is_of_edit, planned_edit, remind_edit
-from services.orders.holding import hold_or_release, placed, wait_for_release
+from services.orders.holding import hold_or_release, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
     ID_PREFIX,
@@ -91,13 +90,12 @@ from services.orders.order import (
     Submit,
     UndoImport,
 )
-from services.orders.pricing import basket_of, price, totals_problem
+from services.orders.placing import place, submit
 from services.orders.refusals import fulfilled_elsewhere, name_of, not_found
 from services.orders.shop_rules import Delivery, are_alike
 
 __all__ = ["ORDER"]
 
-COUPON_USED_UP = Rejected("coupon-used-up", "The coupon is used up: leave it out.", field="coupon")
 MAILED = (OrderCancelled, OrderFailed, OrderHeld, OrderShipped, OrderDelivered, OrderRefunded)
 """Events of which the customer gets a mail, which names the order by its number."""
 
@@ -157,64 +155,6 @@ def _is_out_of_reach(command: CustomerCommand, order: Order) -> bool:
         and not isinstance(order, NoOrder)
         and order.customer_id != command.restricted_to
     )
-
-
-def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
-    """Begin an order or its draft once; rewrite a draft until it is submitted."""
-    if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
-        return not_found(command)  # before any other refusal: an order out of reach gets this answer, too
-    to = Delivery.to(command.fields.shipping_address, command.fields.shipping_method)
-    priced = price(command.basket, command.book, command.at, command.rules, to)
-    if isinstance(priced, Rejected):
-        return priced
-    if not command.is_coupon_left:
-        return COUPON_USED_UP
-    expected = command.basket.expected_total
-    if problem := totals_problem(priced, expected) or placed_in_future(command.fields.placed_at, command.at):
-        return problem
-    match command, order:
-        case Place(), NoOrder():
-            return _placed(with_content(OrderCreated, command, priced, number=command.number), command)
-        case BeginDraft(), NoOrder():
-            return [with_content(OrderDrafted, command, priced, number=command.number)]
-        case RewriteDraft(), Draft(content=content):
-            rewritten = with_content(OrderDraftUpdated, command, priced, number=content.number)
-            return [] if rewritten.write() == content.write() else [rewritten]
-        case RewriteDraft(order_id=order_id), _:
-            detail = f"Order {order_id} cannot be replaced: it was submitted. Change some of its fields with PATCH."
-            return Rejected("order-not-draft", detail)
-        case _:
-            return []
-
-
-def submit(command: Submit, order: Order) -> Decision:
-    """Place the order that a draft describes, once, at the prices of now; a cancelled or failed one is refused."""
-    match order:
-        case NoOrder():
-            return not_found(command)
-        case Draft(content=content):
-            to = Delivery.to(content.shipping_address, content.shipping_method)
-            priced = price(basket_of(content), command.book, command.at, command.rules, to)
-            if isinstance(priced, Rejected):
-                return priced
-            if not command.is_coupon_left:
-                return COUPON_USED_UP
-            created = OrderCreated.of(content, **dict(priced))
-            return totals_problem(priced, command.expected_total) or _placed(created, command)
-        case Imported():
-            return fulfilled_elsewhere(command, order)
-        case Cancelling() | Cancelled() | Failed():
-            detail = f"Order {command.order_id} cannot be submitted: its status is {name_of(order)}. Place a new one."
-            return Rejected("order-not-draft", detail)
-        case _:
-            return []
-
-
-def _placed(created: OrderCreated, command: Place | Submit) -> list[Message]:
-    """The events of an order, and that of the mail which says so; an order placed elsewhere was acknowledged there."""
-    is_acknowledged = command.is_acknowledged and created.placed_at is None
-    events = placed(created, command.rules.review, command.at, has_bought=command.has_bought)
-    return [*events, OrderAcknowledged.of(created)] if is_acknowledged else events
 
 
 def amend(command: Amend, order: Order) -> Decision:

@@ -17,9 +17,10 @@ from services.contracts.orders import (
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Money, Value
 from services.kit.privacy.encryption import erased
-from services.orders.content import placed_in_future, with_content
 from services.orders.order import Import, Imported, NoOrder, Order, UndoImport
+from services.orders.placing import with_content
 from services.orders.pricing import price
+from services.orders.refusals import placed_in_future
 
 __all__ = ["fingerprint_of", "import_finished", "undo_import"]
 

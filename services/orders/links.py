@@ -99,8 +99,7 @@ class OrderLinks:
 
     async def _numbered(self, number: str) -> Sequence[str]:
         wanted = "".join(number.split()).removeprefix("#").upper()
-        async with self._handler.store.transaction() as transaction:
-            rows = await transaction.fetch(FIND, wanted, CANDIDATES_MAX)
+        rows = await self._handler.store.fetch(FIND, wanted, CANDIDATES_MAX)
         return [str(row["stream"]).partition("-")[2] for row in rows]
 
     async def _request(self, order_id: str, email: str, at: datetime) -> None:

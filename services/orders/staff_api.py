@@ -35,8 +35,7 @@ async def hold_order(
     """Put an order on hold.
 
     Stops a placed order: nothing is charged before it is released. Fulfillment may still reserve the goods and
-    authorize the payment. Holding again changes nothing. Needs the scope `orders:admin`
-    as well.
+    authorize the payment. Holding again changes nothing. Needs the scope `orders:admin` as well.
 
     Refused (409) once the payment may be captured: cancel the order instead. That is as soon as the order is placed if
     its payment is captured `at_once`. If nobody releases the order within 6 days, the authorization lapses and the

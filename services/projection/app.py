@@ -9,11 +9,11 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
 from services.kit.events.missed import FollowerReceipts, MissedEvents
+from services.kit.events.nudges import NudgeEndpoint
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Routers, Service
 from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
-from services.projection.endpoint import NudgeEndpoint
 from services.projection.feeder import Feeder
 from services.projection.jobs import BuildJobs, BuildSink, ChildProcesses
 from services.projection.pages import Pages
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     pages = Pages(reader, vault, database, VIEWS)
     admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(os.environ))
     feeder = Feeder(pages, admin)
-    endpoint = NudgeEndpoint(feeder)
+    endpoint = NudgeEndpoint(TYPES, "project", feeder.reach_event)
     # a check closes its reader, so it has one of its own
     receipts = FollowerReceipts(
         reader.connections,

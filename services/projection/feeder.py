@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from services.kit.domain.errors import Unavailable
+from services.kit.domain.errors import Invalid, Unavailable
 from services.kit.eventstore.port import START, HistoryCut, Position
+from services.kit.wire.cloudevents import Incoming
 from services.projection.pages import Pages
 from services.projection.versions import Version
 from services.projection.view_admin import ViewAdmin
@@ -55,6 +56,15 @@ class Feeder:
             self._waiting.remove(position)  # the loop feeds nothing for a caller that has left
         if position > self.checkpoint:
             self._raise_why()
+
+    async def reach_event(self, event: Incoming) -> None:
+        """Reach the position of an event; Invalid if the event names none."""
+        try:
+            position = Position.parse(event.attributes.get("position", ""))
+        except ValueError as error:
+            detail = "the attribute `position` is missing, or zerocart did not write it"
+            raise Invalid("bad-position", detail) from error
+        await self.reach(position)
 
     async def shown(self) -> Position:
         """The position that all serving versions in the read database have reached."""

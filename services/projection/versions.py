@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -19,10 +19,9 @@ from services.kit.domain.errors import NotFound
 from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import Position
-from services.projection.ddl import ddl
 from services.projection.rows import Rows
 from services.projection.view import View
-from services.read_model.table import Table
+from services.read_model.table import Column, Table
 from services.read_model.versions import VERSIONS
 
 if TYPE_CHECKING:
@@ -306,3 +305,20 @@ def numbered(versions: Sequence[Version], name: str, number: int) -> Version:
 def next_number(versions: Sequence[Version]) -> int:
     """The number of the next version after these of one view."""
     return 1 + max((each.version for each in versions), default=0)
+
+
+def ddl(tables: Sequence[Table[Any]]) -> str:
+    """The statements for these tables, in the schema that comes first in the search path."""
+    return "\n".join(statement for table in tables for statement in _statements(table))
+
+
+def _statements(table: Table[Any]) -> Iterator[str]:
+    columns = ", ".join(map(_column, table.columns))
+    storage = f" WITH ({table.storage})" if table.storage else ""
+    yield f"CREATE TABLE {table.name} ({columns}, PRIMARY KEY ({', '.join(table.key)})){storage};"
+    for name, definition in table.indexes.items():
+        yield f"CREATE INDEX {name} ON {table.name} {definition};"
+
+
+def _column(column: Column) -> str:
+    return f"{column.name} {column.type}{'' if column.nullable else ' NOT NULL'}"

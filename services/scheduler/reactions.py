@@ -56,11 +56,11 @@ class Alarm:
             self._cancelled = asyncio.create_task(self._set_after_cancellations())
 
     async def look_again(self, now: datetime) -> None:
-        """Have the next tick come soon, because Kafka or the database is away."""
+        """Let the clock tick again in a minute, because Kafka or the database is away."""
         await self._clock.aim(now + AWAY_AGAIN)
 
     async def come_again(self, now: datetime) -> None:
-        """Have the next tick come soon, or earlier if a timer is due."""
+        """Let the clock tick again in a minute, or earlier if a timer is due."""
         soon = now + AWAY_AGAIN
         await self._set(min(await self._timers.next_due() or soon, soon), now)
         self.stop()

@@ -90,7 +90,7 @@ class Accounts:
                 await self._keep_contact(attempt.transaction, event, attempt.result.loaded.state)
 
         outcome = await self._handler.transact(USER, command.user_id, work, self._keyed(cause))
-        return await self._with_state(outcome)
+        return await self._handler.with_state(USER, outcome)
 
     async def revoke_tokens(self, subject: str, cause: Cause) -> None:
         """Void the access tokens that a user or an API client got before this time, and end the user's logins."""
@@ -105,20 +105,14 @@ class Accounts:
 
     async def staff(self) -> Sequence[tuple[str, Known]]:
         """Everybody with a role among the staff, or with an open invitation to one."""
-        async with self._store.transaction() as transaction:
-            ids = [str(row["user_id"]) for row in await transaction.fetch(STAFF)]
+        ids = [str(row["user_id"]) for row in await self._store.fetch(STAFF)]
         states = [(user_id, (await self.look(user_id)).state) for user_id in ids]
         return [(user_id, state) for user_id, state in states if isinstance(state, Known)]
 
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""
         outcome = await self._handler.repeated(self._keyed(cause))
-        return await self._with_state(outcome) if outcome else None
-
-    async def _with_state(self, outcome: Outcome[User | None]) -> Outcome[User]:
-        state = await self._handler.state_after(USER, outcome)
-        assert state is not None
-        return Outcome(state, outcome.version, outcome.position, outcome.events, outcome.repeated)
+        return await self._handler.with_state(USER, outcome) if outcome else None
 
     async def _keep_contact(self, transaction: Transaction, event: Message, user: User) -> None:
         """Let the other services know the contact without asking."""

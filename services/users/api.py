@@ -12,10 +12,11 @@ from services.contracts.users import ProfileFields
 from services.kit.auth.access import PUBLIC, Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
-from services.kit.domain.errors import FieldError, Invalid, NotFound
+from services.kit.domain.errors import NotFound
 from services.kit.domain.ids import new_id
 from services.kit.rest.answers import ETAG, Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided
+from services.kit.rest.faults import nothing_to_change
 from services.kit.rest.limits import limited
 from services.kit.rest.routes import SmallJsonRequest
 from services.kit.telemetry.metrics import METRICS
@@ -184,9 +185,7 @@ async def amend_profile(
     """
     changes = body.model_dump(exclude_unset=True)
     if not changes:
-        raise Invalid(
-            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
-        )
+        raise nothing_to_change()
     command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
     outcome = await accounts.carry_out(command, cause, expected_version=version)
     return command_answer(200, _shown(user_id, outcome.state), outcome)

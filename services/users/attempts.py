@@ -58,8 +58,8 @@ class Attempts:
 
     async def begin(self, address: bytes, now: datetime) -> None:
         """Count an attempt, as failed until `succeed`; RateLimited while the address must wait."""
-        async with self._store.transaction() as transaction:  # on its own, as other transactions lock these rows first
-            await transaction.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
+        # on its own, as other transactions lock these rows first
+        await self._store.fetch(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
         async with self._store.transaction() as transaction:
             if await transaction.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
                 return
@@ -74,17 +74,14 @@ class Attempts:
 
     async def succeed(self, address: bytes) -> None:
         """Remove the failed attempts of the address."""
-        async with self._store.transaction() as transaction:
-            await transaction.execute(SUCCEED, address)
+        await self._store.fetch(SUCCEED, address)
 
     async def credentials(self, address: bytes) -> Credentials | None:
         """The credentials of the account with this address; None if there is none."""
-        async with self._store.transaction() as transaction:
-            rows = await transaction.fetch(CREDENTIALS, address)
+        rows = await self._store.fetch(CREDENTIALS, address)
         return next((Credentials(str(row["user_id"]), str(row["password_hash"])) for row in rows), None)
 
     async def renew(self, old: Credentials, password_hash: str) -> Credentials:
         """Store a newer hash of the same password."""
-        async with self._store.transaction() as transaction:
-            await transaction.execute(RENEW, old.user_id, old.password_hash, password_hash)
+        await self._store.fetch(RENEW, old.user_id, old.password_hash, password_hash)
         return Credentials(old.user_id, password_hash)

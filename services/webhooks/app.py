@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.missed import FollowerReceipts, MissedEvents
+from services.kit.events.nudges import NudgeEndpoint
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
 from services.kit.service.service import Routers, Service
 from services.webhooks.dispatcher import Dispatcher
-from services.webhooks.endpoint import NudgeEndpoint
 from services.webhooks.endpoints import Endpoints
 from services.webhooks.guard import Guard
 from services.webhooks.reactions import TYPES
@@ -45,7 +45,7 @@ def create_app(
     more = {} if now is None else {"now": now}
     dispatcher = Dispatcher(host.handler, log, endpoints, sender or Sender(guard), secrets, **more)
 
-    endpoint, missed = NudgeEndpoint(dispatcher), None
+    endpoint, missed = NudgeEndpoint(TYPES, "send", dispatcher.nudge_by), None
     if host.receipts:
         limits = host.settings.delivery_seconds, host.settings.missed_check_seconds
         known = host.receipts

@@ -144,11 +144,13 @@ class Deliveries:
 
     async def due(self, now: datetime) -> set[str]:
         """The endpoints that have an attempt due."""
-        return {str(row["endpoint_id"]) for row in await self._fetch(DUE, now)}
+        return {str(row["endpoint_id"]) for row in await self._store.fetch(DUE, now)}
 
     async def claim(self, endpoint_id: str, now: datetime) -> Sequence[Claimed]:
         """Take some due deliveries of an endpoint; no other process attempts them meanwhile."""
-        rows: Sequence[Mapping[str, Any]] = await self._fetch(CLAIM, endpoint_id, now, LEASE, AT_ONCE_MAX, FAILURES_MAX)
+        rows: Sequence[Mapping[str, Any]] = await self._store.fetch(
+            CLAIM, endpoint_id, now, LEASE, AT_ONCE_MAX, FAILURES_MAX
+        )
         return [
             Claimed(
                 row["id"],
@@ -191,19 +193,19 @@ class Deliveries:
 
     async def next_at(self) -> datetime | None:
         """When the next attempt of any endpoint is due."""
-        rows: Sequence[Mapping[str, Any]] = await self._fetch(NEXT)
+        rows: Sequence[Mapping[str, Any]] = await self._store.fetch(NEXT)
         return rows[0]["next_at"]
 
     async def list(
         self, endpoint_id: str, *, state: str | None, before: Position | None, rows_max: int
     ) -> Sequence[Mapping[str, Any]]:
         """The deliveries of an endpoint with their latest attempts, the newest event first."""
-        return await self._fetch(LIST, endpoint_id, state, before, None, rows_max)
+        return await self._store.fetch(LIST, endpoint_id, state, before, None, rows_max)
 
     async def find(self, endpoint_id: str, delivery_id: str) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
         """A delivery and its attempts; NotFound if the endpoint has no such delivery."""
-        for row in await self._fetch(LIST, endpoint_id, None, None, delivery_id, 1):
-            return row, await self._fetch(ATTEMPTS, delivery_id)
+        for row in await self._store.fetch(LIST, endpoint_id, None, None, delivery_id, 1):
+            return row, await self._store.fetch(ATTEMPTS, delivery_id)
         raise NotFound("delivery-not-found", "The endpoint has no such delivery, or its retention period is over.")
 
     async def again(
@@ -218,11 +220,9 @@ class Deliveries:
         until: datetime | None = None,
     ) -> int:
         """Let deliveries begin anew now; how many these are."""
-        rows = await self._fetch(AGAIN, now, endpoint_id, delivery_id, list(states), since, until, rows_max, FIRST)
+        rows = await self._store.fetch(
+            AGAIN, now, endpoint_id, delivery_id, list(states), since, until, rows_max, FIRST
+        )
         if delivery_id and not rows:
             raise RuleViolation("delivery-not-found", "The endpoint has no such delivery.")
         return len(rows)
-
-    async def _fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        async with self._store.transaction() as transaction:
-            return await transaction.fetch(sql, *arguments)

@@ -19,6 +19,7 @@ from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.eventstore.port import EventReader, Position
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
+from services.kit.wire.cloudevents import Incoming
 from services.published import shown
 from services.shared_timer import SharedTimer
 from services.webhooks.deliveries import Claimed, Deliveries
@@ -83,6 +84,10 @@ class Dispatcher:
             session.result()
         else:
             await self.promise()
+
+    async def nudge_by(self, event: Incoming) -> None:
+        """Attempt what is due after an event, or after the timer."""
+        await self.nudge(by_timer=event.type == DeliveriesDue.type)
 
     async def promise(self) -> None:
         """Request the timer that wakes the next process, should this one die."""

@@ -95,11 +95,11 @@ class Endpoints:
 
     async def list(self, owner: str | None) -> Sequence[Known]:
         """The endpoints of `owner`, or all."""
-        return [await self._known(row) for row in await self._rows(owner, None)]
+        return [await self._known(row) for row in await self._handler.store.fetch(LIST, owner, None)]
 
     async def find(self, endpoint_id: str, owner: str | None) -> Known:
         """The endpoint; NotFound if there is none, or none of this owner."""
-        for row in await self._rows(owner, endpoint_id):
+        for row in await self._handler.store.fetch(LIST, owner, endpoint_id):
             return await self._known(row)
         raise NotFound("endpoint-not-found", "There is no such endpoint, or it belongs to somebody else.")
 
@@ -112,10 +112,6 @@ class Endpoints:
         if not isinstance(state, Endpoint):
             raise NotFound("endpoint-not-found", "This endpoint was removed.")
         return Known(row["id"], state, row)
-
-    async def _rows(self, owner: str | None, endpoint_id: str | None) -> Sequence[Mapping[str, Any]]:
-        async with self._handler.store.transaction() as transaction:
-            return await transaction.fetch(LIST, owner, endpoint_id)
 
 
 async def _require_room(change: Change) -> None:

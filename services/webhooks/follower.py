@@ -52,8 +52,7 @@ class Follower:
     async def level(self) -> Position:
         """The position up to which nothing is left to do."""
         end = await self._reader.end()
-        async with self._store.transaction() as transaction:
-            [row] = await transaction.fetch(LEVEL)
+        [row] = await self._store.fetch(LEVEL)
         return Position(int(str(row["position"]))) if row["is_active"] else end
 
     async def follow(self, now: datetime) -> bool:

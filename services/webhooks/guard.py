@@ -73,7 +73,7 @@ class Guard:
         return Place(parts.scheme, parts.hostname, port, target)
 
     def _reasons(self, scheme: str, host: str, port: int) -> Iterator[str]:
-        """Every reason, so that who has to ask the operator asks once."""
+        """Every reason, so that the client can correct all of them with one request to the operator."""
         if scheme not in ("https", *(("http",) if self._settings.http else ())):
             yield "use https://, or ask the operator to set ZEROCART_WEBHOOK_HTTP"
         if scheme in ("https", "http") and self._settings.ports and port not in self._settings.ports:

@@ -33,7 +33,7 @@ MAY_BE_MISSING = {
 RARE_PROGRAMS = {
     "services/kit/eventstore/archiver.py",
     "services/kit/eventstore/sql/archive_events.sql",
-    "services/orders/finished.py",
+    "services/orders/database.py",
 }
 """Programs of Jobs, which connect once."""
 

@@ -24,8 +24,8 @@ from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.orders.price_book import look_up, price_at
-from services.projection.ddl import ddl
 from services.projection.rows import Rows
+from services.projection.versions import ddl
 from services.projection.views.products import PRODUCTS_VIEW, product_after
 from services.query.paging import PageRequest
 from services.query.products import ProductFilter, Products

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.scripted_server import ScriptedServer
-from tests.waiting import SECONDS_MAX
+from tests.waiting import SECONDS_MAX, until
 from tools.knative_local.clock import BadScheduleError, PingClock
 from tools.knative_local.clock_server import Ticking
 from tools.knative_local.control import ControlServer
@@ -44,6 +44,19 @@ async def test_a_schedule_that_may_have_been_missed_fires_at_once() -> None:
     (request,) = sink.requests
     assert (request.path, request.headers["ce-type"]) == ("/events", "dev.knative.sources.ping")
     assert json.loads(request.body) == {"tick": "clock"}
+
+
+async def test_a_schedule_that_was_aimed_before_a_restart_fires_at_once(tmp_path: Path) -> None:
+    """`zerocart down` and `up` while a retry waits for its timer: the order would wait for the hourly tick."""
+    kept = tmp_path / "schedules.json"
+    async with ScriptedServer({}, 1.0) as sink:
+        for aimed in (False, True):
+            clock = PingClock({"tick": source()}, {"scheduler": sink.url}, kept)
+            if aimed:
+                await until(lambda: sink.requests)
+            clock.aim("tick", FAR)
+            await clock.stop()
+            assert len(sink.requests) == int(aimed)
 
 
 async def test_the_schedule_is_set_by_patching_a_ping_source() -> None:

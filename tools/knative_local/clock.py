@@ -18,11 +18,13 @@ from tools.knative_local.delivery.identity import Identity, audience_of
 from tools.knative_local.files import write_whole
 from tools.knative_local.manifests import PingSource
 
-__all__ = ["BadScheduleError", "PingClock"]
+__all__ = ["KEPT", "BadScheduleError", "PingClock"]
 
 PING_TIMEOUT_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """The pause between two attempts to send an event that may have been missed."""
+KEPT = "schedules.json"
+"""The file with the schedules, in the folder of the process."""
 LOOK_SECONDS = 15.0
 """How long to wait without looking at the clock: it may be set, and while a laptop sleeps a timer stands still."""
 
@@ -37,7 +39,11 @@ class BadScheduleError(ValueError):
 
 
 class PingClock:
-    """Sends the event of each PingSource by its schedule; schedules in the file `kept` outlive the process."""
+    """Sends the event of each PingSource by its schedule; schedules in the file `kept` outlive the process.
+
+    A source whose kept schedule is not that of its manifest sends its event at once, too: a timer waits for it, and its
+    time may have passed while no process ran.
+    """
 
     def __init__(
         self,
@@ -58,8 +64,10 @@ class PingClock:
         }
         self._base_urls = base_urls
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        for name in self._sources:
+        for name, source in self._sources.items():
             self._restart(name)
+            if source != sources[name]:
+                self._tasks[f"{name} at once"] = asyncio.create_task(self._send_until_accepted(source))
 
     def schedule(self, name: str) -> str:
         """The schedule of a source; KeyError if there is no such source."""
@@ -70,8 +78,8 @@ class PingClock:
         source = self._sources[name]
         self._next(source, schedule)
         self._sources[name] = replace(source, schedule=schedule)
+        self._restart(name)  # first: the disk may be full
         self._keep()
-        self._restart(name)
 
     def next_times(self) -> dict[str, str]:
         """The time of the next event of each source."""

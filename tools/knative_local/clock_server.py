@@ -13,7 +13,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.knative_local.clock import PingClock
+from tools.knative_local.clock import KEPT, PingClock
 from tools.knative_local.control import ControlServer
 from tools.knative_local.manifests import read_manifests
 
@@ -44,7 +44,7 @@ async def _run(environ: Mapping[str, str]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     sources = read_manifests(Path(environ.get("ZEROCART_MANIFESTS", "knative"))).ping_sources
     base_urls: dict[str, str] = json.loads(environ.get("ZEROCART_SERVICE_URLS", "{}"))
-    kept = Path(environ["ZEROCART_STATE"], "schedules.json") if environ.get("ZEROCART_STATE") else None
+    kept = Path(environ["ZEROCART_STATE"], KEPT) if environ.get("ZEROCART_STATE") else None
     clock = PingClock({source.name: source for source in sources}, base_urls, kept)
     # the network of the containers decides who can reach it
     await ControlServer(Ticking(clock)).start(int(environ.get("PORT", PORT)), "0.0.0.0")  # noqa: S104

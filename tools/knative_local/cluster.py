@@ -19,7 +19,7 @@ from pathlib import Path
 from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
 from services.kit.eventstore.grants import role_of
-from tools.knative_local.clock import PingClock
+from tools.knative_local.clock import KEPT, PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
 from tools.knative_local.forks import fork, preload
@@ -187,7 +187,7 @@ class Cluster:
             preload(self.revisions)
         self.build_views()
         sources = {source.name: source for source in self._manifests.ping_sources}
-        self.clock = PingClock(sources, base_urls, identity=Identity(secrets["delivery-key"]))
+        self.clock = PingClock(sources, base_urls, self._home / KEPT, Identity(secrets["delivery-key"]))
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         await self._wait_for_edge()

@@ -35,7 +35,6 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import (
     Append,
     Appended,
-    Conflict,
     Duplicate,
     EventStore,
     RecordedEvent,
@@ -102,13 +101,14 @@ class CommandHandler:
         history = await self._decrypted(decider, recorded, transaction)
         return Loaded(decider.fold(history, known.state), recorded[-1].version, recorded[-1].position)
 
-    async def state_after(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> S | None:
-        """The state after an outcome; after a repeat, the state that the first attempt left."""
-        first = outcome.repeated
-        if first is None:
-            return outcome.state
-        history = await self.store.read(first.stream)
-        return (await self.folded(decider, history[: first.version])).state
+    async def with_state(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> Outcome[S]:
+        """The outcome with the state after it; after a repeat, with the state that the first attempt left."""
+        first, state = outcome.repeated, outcome.state
+        if first is not None:
+            history = await self.store.read(first.stream)
+            state = (await self.folded(decider, history[: first.version])).state
+        assert state is not None
+        return Outcome(state, outcome.version, outcome.position, outcome.events, first)
 
     async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[RecordedEvent, Message]]:
         """Every event of an aggregate, each with its message."""
@@ -189,25 +189,6 @@ class CommandHandler:
             raise attempted.error
         return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
 
-    async def attempt(
-        self,
-        decider: Decider[C, S],
-        stream: str,
-        command: C,
-        loaded: Loaded[S],
-        cause: Cause,
-        expected_version: int | None = None,
-        reads: Mapping[str, int] = NOTHING_READ,
-        makes_keys_of: tuple[str, ...] = (),
-    ) -> Concluded[S] | Conflict:
-        """Decide once and append the events through group commit; the parameters are those of `prepare`."""
-        prepared = await self.prepare(
-            decider, stream, command, loaded, cause, expected_version, reads=reads, makes_keys_of=makes_keys_of
-        )
-        if isinstance(prepared, Unchanged):
-            return prepared
-        return prepared.after(decider, await self.store.append(prepared.append))
-
     async def prepare(
         self,
         decider: Decider[C, S],
@@ -277,9 +258,13 @@ class CommandHandler:
         for _ in range(CONFLICT_RETRIES_MAX):
             whole = await complete(fresh) if complete else Completed(command, NOTHING_READ)
             makes = decider.new_persons if not (loaded.version or fresh) else ()
-            attempted = await self.attempt(
+            prepared = await self.prepare(
                 decider, stream, whole.command, loaded, cause, expected_version, reads=whole.reads, makes_keys_of=makes
             )
+            if isinstance(prepared, Prepared):
+                attempted = prepared.after(decider, await self.store.append(prepared.append))
+            else:
+                attempted = prepared
             match attempted:
                 case Decided():
                     self._cache[stream] = attempted.loaded

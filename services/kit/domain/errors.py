@@ -9,6 +9,7 @@ ZerocartError
 ├── RuleViolation         a business rule refuses the request; `code` is the decider's
 ├── VersionMismatch       If-Match names a version that is not the newest
 ├── IdempotencyKeyReused  the Idempotency-Key was used for another request
+├── NotInstalled          the installation lacks packages that the request needs
 └── Unavailable           a dependency is away or the service is overloaded: retry later
     └── RateLimited       the caller exceeds its rate: retry later
 """

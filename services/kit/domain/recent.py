@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class Recent(OrderedDict[K, V]):
-    """A dictionary of at most `entries_max` entries: it drops the entry that was set, or moved to the end, first."""
+    """A dictionary of at most `entries_max` entries. It drops the one that was set or moved to the end longest ago."""
 
     def __init__(self, entries_max: int) -> None:
         super().__init__()

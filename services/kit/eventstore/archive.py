@@ -17,7 +17,7 @@ from services.kit.eventstore.port import Page, Position, RecordedEvent
 __all__ = ["Archive", "ArchivedPart", "PageBounds", "in_order"]
 
 PLACES_MAX = 16
-"""Readers of different types, each with a place of its own. One that loses its place begins its files again."""
+"""How many sets of types have places in the files. A reader whose place was dropped reads its files from the start."""
 
 in_order = attrgetter("position")
 
@@ -93,7 +93,7 @@ class Archive:
 
 
 class _Unopened(NamedTuple):
-    """Stands before the events of a file, so that only files which a page comes to are opened and kept in memory."""
+    """Takes the place of the first event of a file, so that a page opens only the files that it reaches."""
 
     position: Position
 

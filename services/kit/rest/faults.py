@@ -13,7 +13,7 @@ from services.kit.domain.amounts import AMOUNT
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.texts import ONE_LINE
 
-__all__ = ["FORMS", "not_valid"]
+__all__ = ["FORMS", "not_valid", "nothing_to_change"]
 
 FORMS: Mapping[str, str] = {
     "^[A-Z]{2}$": "two capital letters, such as GB (ISO 3166-1 alpha-2)",
@@ -28,6 +28,11 @@ BEGINNINGS = (
     ("Value error, ", ""), ("Input should ", "It must "), ("String should ", "The text must "),
     ("List should ", "The list must "), ("Tuple should ", "The list must "),
 )  # fmt: skip
+
+
+def nothing_to_change() -> Invalid:
+    """The error for a change that names no field."""
+    return Invalid("nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),))
 
 
 def not_valid(found: Sequence[Mapping[str, Any]], model: object = None) -> Invalid:

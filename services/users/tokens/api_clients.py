@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import assert_never, cast
 
 from services.contracts.scheduler import TimerRequested
 from services.contracts.users import ClientCreated, ClientExpired, ClientExpiryDue, ClientRevoked, ClientSecretRotated
@@ -179,7 +179,7 @@ class ApiClients:
         outcome = await self._handler.transact(CLIENT, command.client_id, work, cause)
         if isinstance(command, RevokeClient):
             await self._handler.publish_pending(TOKENS.stream(command.client_id), cause)
-        return await self._with_state(outcome)
+        return cast("Outcome[ApiClient]", await self._handler.with_state(CLIENT, outcome))
 
     def secret(self, client_id: str, rotations: int) -> str:
         """The secret of a client after so many rotations."""
@@ -187,15 +187,13 @@ class ApiClients:
 
     async def scopes(self, client_id: str, secret: str, now: datetime) -> tuple[Sequence[str], datetime | None] | None:
         """The scopes of the client with this id and secret, and when it expires; None if it gets no token."""
-        async with self._store.transaction() as transaction:
-            rows = await transaction.fetch(SECRETS, client_id)
+        rows = await self._store.fetch(SECRETS, client_id)
         if not (rows and _is_right(secret, rows[0], now)):
             return None
         client = (await self._handler.reload(CLIENT, client_id)).state
         if not isinstance(client, ApiClient) or client.is_revoked or (client.expires_at and client.expires_at <= now):
             return None
-        async with self._store.transaction() as transaction:
-            await transaction.execute(USE, client_id, now, now - USED_AGAIN_AFTER)
+        await self._store.fetch(USE, client_id, now, now - USED_AGAIN_AFTER)
         return client.scopes, client.expires_at
 
     async def known(self, client_id: str) -> ApiClient:
@@ -207,14 +205,8 @@ class ApiClients:
 
     async def all(self) -> Sequence[tuple[str, ApiClient, datetime | None]]:
         """The clients that are not revoked, each with its id and its last use."""
-        async with self._store.transaction() as transaction:
-            rows = await transaction.fetch(LIST)
+        rows = await self._store.fetch(LIST)
         return [(str(row["client_id"]), await self.known(str(row["client_id"])), _time(row)) for row in rows]
-
-    async def _with_state(self, outcome: Outcome[Client | None]) -> Outcome[ApiClient]:
-        state = await self._handler.state_after(CLIENT, outcome)
-        assert isinstance(state, ApiClient)
-        return Outcome(state, outcome.version, outcome.position, outcome.events, outcome.repeated)
 
     async def _write(self, transaction: Transaction, event: Message, client: ApiClient, cause: Cause) -> None:
         client_id = event.key_value
