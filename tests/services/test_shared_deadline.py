@@ -113,6 +113,7 @@ async def test_timer_of_a_killed_process_finds_no_open_run_and_is_done(database)
     async with process(database) as (handler, published, deadline):
         for name in ("a", "b"):
             await run(handler, deadline, name, done=True)
+        await covering(deadline)
         [requested] = requests(published)
         for _ in range(2):  # the second time it is a repeat
             await SharedDeadline(handler).fired(requested, AT + DUE_AFTER, Cause(AT + DUE_AFTER, "timer"))

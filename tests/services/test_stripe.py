@@ -37,6 +37,7 @@ from tests.services.stripe_double import KEY, StripeDouble, error, stripe_double
 from tests.services.system import Bus, running
 from tests.services.system import order as an_order
 from tests.tokens import TRUST, authorization
+from tests.waiting import until
 
 QUICK = Policy(name="stripe", first_delay_seconds=0.001, timeout_seconds=1.0, failures_max=100)
 TEN = Money(amount=Decimal("10.00"), currency="GBP")
@@ -402,6 +403,8 @@ async def test_refund_by_staff_whose_answer_was_lost_is_known_from_the_webhook(s
     shop.double.lost = ["refunds"]
     body = {"amount": {"amount": "2.00", "currency": "GBP"}, "reason": "The mug arrived broken."}
     accepted = (await shop.client.post(f"/payments/{order_id}/refunds", json=body)).json()
+    charge = shop.double.intents["pi_1"]["latest_charge"]
+    await until(lambda: charge["amount_refunded"] == 200)
     ids: Any = {"payment_intent": "pi_1", "metadata": {"order_id": order_id, "refund_id": accepted["refund_id"]}}
     updated = event("refund.updated", id="re_pi_1_1", amount=200, status="succeeded", **ids)
     assert await shop.hear(updated) == 204
