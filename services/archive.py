@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from services.folders import SERVICES
@@ -35,9 +36,9 @@ from services.operations.counting import count
 __all__ = ["FINISHED", "Plan", "archive", "carry_out", "main"]
 
 FINISHED: Mapping[str, Finished] = {
-    name: finished
+    name: import_module(f"services.{name}.finished").FINISHED
     for name in SERVICES
-    if (finished := getattr(import_module(f"services.{name}.database"), "FINISHED", None))
+    if find_spec(f"services.{name}.finished")
 }
 """Which streams are finished, by service."""
 NAME = "zerocart archive"

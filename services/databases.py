@@ -11,7 +11,7 @@ from services.kit.eventstore.grants import Grants
 
 __all__ = ["DATABASE_ROLES", "GRANTS", "READ_ROLES", "WRITERS", "all_migrations", "migrate", "migrate_read"]
 
-GRANTS: Mapping[str, Grants] = {name: import_module(f"services.{name}.database").GRANTS for name in SERVICES}
+GRANTS: Mapping[str, Grants] = {name: import_module(f"services.{name}.grants").GRANTS for name in SERVICES}
 WRITERS: Sequence[str] = tuple(name for name, grants in GRANTS.items() if grants.history)
 """Services that append events."""
 DATABASE_ROLES: Sequence[str] = tuple(name for name, grants in GRANTS.items() if grants.in_event_store)

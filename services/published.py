@@ -67,9 +67,9 @@ _MODELS: Final[tuple[type[Message], ...]] = (
 PUBLISHED: Final[Mapping[str, type[Message]]] = {model.type: model for model in _MODELS}
 """The types that other programs may see.
 
-Not here: requests between services and messages of timers; what services tell each other, if a published event tells
-what follows from it; mails to persons, and what lets them be sent; access rights, which `GET /audit` shows; the
-settings of an endpoint, which only its owner reads.
+These types are not in it: requests between services and messages of timers; what services tell each other, if a
+published event tells what follows from it; mails to persons, and what lets them be sent; access rights, which
+`GET /audit` shows; the settings of an endpoint, which only its owner reads.
 """
 
 SCOPES: Final[Mapping[str, frozenset[str]]] = {

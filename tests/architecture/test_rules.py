@@ -33,7 +33,7 @@ MAY_BE_MISSING = {
 RARE_PROGRAMS = {
     "services/kit/eventstore/archiver.py",
     "services/kit/eventstore/sql/archive_events.sql",
-    "services/orders/database.py",
+    "services/orders/finished.py",
 }
 """Programs of Jobs, which connect once."""
 

@@ -14,12 +14,12 @@ import pytest
 from tests.tools.order_files import ORACLE_SLICE, file_of, sold
 from tests.tools.test_importer_replay import Shop
 from tools.importer.edge import Edge
-from tools.importer.in_flight import OrdersInFlight
+from tools.importer.in_flight import STATUSES_IN_MOTION, OrdersInFlight
 from tools.importer.journal import Journal
 from tools.importer.mapping import load
 from tools.importer.order_source import OrderSource, Placement, order_body
 from tools.importer.records import CancellationRefusal, Note, Order, OrderRefusal, ReportRow
-from tools.importer.replay import Replay, ReplayOptions
+from tools.importer.replay import CALLERS_MAX, Replay, ReplayOptions
 from tools.importer.report import reporting
 from tools.importer.speed import ReplayClock, speed
 from tools.importer.stock import StockLevel, seed
@@ -214,9 +214,10 @@ async def test_placing_waits_while_too_many_orders_are_in_flight(tmp_path: Path)
         placed_when_looked: list[int]
 
         def _read(self, path: str, status: str) -> httpx.Response:
+            if path == "/orders" and status == STATUSES_IN_MOTION[-1] and len(self.placed_when_looked) < 3:
+                self.placed_when_looked.append(len(self.orders))  # at the last request of a look
             if path == "/orders" and status == "pending" and self.held:
                 self.held -= 1
-                self.placed_when_looked.append(len(self.orders))
                 return httpx.Response(200, json={"orders": [], "total": 10})
             return super()._read(path, status)
 
@@ -227,8 +228,8 @@ async def test_placing_waits_while_too_many_orders_are_in_flight(tmp_path: Path)
         await replay.place(tasks, lambda _: None)
         await replay.rest(lambda _: None)
     first, second, third = shop.placed_when_looked
-    assert first > 0
-    assert second == third < 200
+    assert 0 < first < 200
+    assert second == third <= first + CALLERS_MAX + 1
     assert replay.outcome.placed == 200
 
 

@@ -31,7 +31,7 @@ MODULES = (
     "services.projection.building", "services.projection.view_admin", "tools.knative_local.delivery.dispatch",
     "tools.knative_local.delivery.kafka", "tools.knative_local.delivery.routes", "tools.knative_local.delivery.status",
 )  # fmt: skip
-"""What the services, the builds of views and delivery import, besides the services' own modules."""
+"""The modules that services, builds of views and delivery import, besides the applications of the services."""
 
 
 class Fork:

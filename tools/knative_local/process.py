@@ -49,7 +49,7 @@ class ServerFailedError(Exception):
 
 
 class Process(Protocol):
-    """A child process."""
+    """A child of the cluster, started by `spawn` or by `forks.fork`."""
 
     pid: int
 

@@ -1,4 +1,4 @@
-"""The privileges that a service's role has in the databases; each service declares them in its database.py."""
+"""The privileges that a service's role has in the databases; each service declares them in its grants.py."""
 
 from __future__ import annotations
 

@@ -1,15 +1,11 @@
-"""The database privileges of notifications, and its finished streams, which may be archived."""
+"""Which streams of notifications are finished, so that they may be archived."""
 
 from __future__ import annotations
 
 from services.contracts import notifications
 from services.kit.eventstore.archiver import finished
-from services.kit.eventstore.grants import READS_KEYS, Grants
 
-__all__ = ["FINISHED", "GRANTS"]
-
-GRANTS = Grants(history=True, vault=READS_KEYS, others={"webhooks.endpoints": "SELECT (id, contact)"})
-"""The contacts of webhook endpoints are in no event, so that whoever is asked to can delete them."""
+__all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(

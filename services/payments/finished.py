@@ -1,14 +1,11 @@
-"""The database privileges of payments, and its finished streams, which may be archived."""
+"""Which streams of payments are finished, so that they may be archived."""
 
 from __future__ import annotations
 
 from services.contracts import payments
 from services.kit.eventstore.archiver import finished
-from services.kit.eventstore.grants import Grants
 
-__all__ = ["FINISHED", "GRANTS"]
-
-GRANTS = Grants(history=True)
+__all__ = ["FINISHED"]
 
 # The provider reports how a refund ends, so its reports may come last. An authorization lasts for days only.
 FINISHED = finished(

@@ -1,14 +1,11 @@
-"""The database privileges of orders, and its finished streams, which may be archived."""
+"""Which streams of orders are finished, so that they may be archived."""
 
 from __future__ import annotations
 
 from services.contracts import orders, scheduler
 from services.kit.eventstore.archiver import finished
-from services.kit.eventstore.grants import MAKES_KEYS, Grants
 
-__all__ = ["FINISHED", "GRANTS"]
-
-GRANTS = Grants(history=True, vault=MAKES_KEYS)
+__all__ = ["FINISHED"]
 
 # services/orders/links.py looks orders up by number
 KEEP_NUMBERS = """
